@@ -1,0 +1,72 @@
+/*
+ * error.c - ErrorData that outlives the C++ frames it travels through.
+ *
+ * Every copy lives in a small memory context of its own below TopMemoryContext: the contexts of
+ * SPI and of the transaction may be gone before it is raised again, and FreeErrorData() does not
+ * free all that CopyErrorData() allocates.
+ */
+#include "pg/guard.h"
+
+#include "utils/memutils.h"
+
+/* What we report when there is no memory left to report anything else. */
+static ErrorData out_of_memory = {
+    .elevel = ERROR,
+    .output_to_server = true,
+    .output_to_client = true,
+    .sqlerrcode = ERRCODE_OUT_OF_MEMORY,
+    .message = (char *)"out of memory while reporting an error",
+};
+
+/* Takes the current error off the server's error stack. */
+ErrorData *zdm_error_capture(MemoryContext context) {
+    ErrorData *volatile copy = &out_of_memory;
+
+    PG_TRY();
+    {
+        MemoryContextSwitchTo(
+            AllocSetContextCreate(TopMemoryContext, "zdm error", ALLOCSET_SMALL_SIZES));
+        copy = CopyErrorData();
+    }
+    PG_CATCH();
+    { copy = &out_of_memory; }
+    PG_END_TRY();
+
+    FlushErrorState();
+    MemoryContextSwitchTo(context);
+    return copy;
+}
+
+void zdm_error_raise(ErrorData *error) {
+    PG_TRY();
+    { ReThrowError(error); }
+    PG_FINALLY();
+    { zdm_error_free(error); }
+    PG_END_TRY();
+    pg_unreachable();
+}
+
+/* Builds an error as ereport() would here: call context, file, log flags. */
+ErrorData *zdm_error_make(const char *sqlstate, const char *message, const char *detail,
+                          const char *hint) {
+    GUARD_BEGIN();
+    ereport(ERROR, (errcode(MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3],
+                                          sqlstate[4])),
+                    errmsg_internal("%s", message), *detail ? errdetail_internal("%s", detail) : 0,
+                    *hint ? errhint("%s", hint) : 0));
+    GUARD_END();
+}
+
+void zdm_error_free(ErrorData *error) {
+    if (error != NULL && error != &out_of_memory) MemoryContextDelete(error->assoc_context);
+}
+
+const char *zdm_error_message(const ErrorData *error) {
+    return error->message ? error->message : "";
+}
+
+const char *zdm_error_detail(const ErrorData *error) { return error->detail ? error->detail : ""; }
+
+const char *zdm_error_sqlstate(const ErrorData *error) {
+    return unpack_sql_state(error->sqlerrcode);
+}
