@@ -1,8 +1,8 @@
 /*
  * bridge.h - everything C++ may ask of the server, in plain C types.
  *
- * Every function that can fail returns NULL on success or an ErrorData that the caller owns.
- * None of them ever longjmps out.
+ * Every function that can fail returns NULL on success or an ErrorData that the caller owns; none
+ * of them ever longjmps out. Text that comes back lives in the transaction's memory.
  */
 #pragma once
 
@@ -22,6 +22,133 @@ void zdm_error_free(ErrorData *error);
 const char *zdm_error_message(const ErrorData *error);
 const char *zdm_error_detail(const ErrorData *error);
 const char *zdm_error_sqlstate(const ErrorData *error);
+
+/* spi.c: SQL with text parameters and text results. A kept plan is prepared once a session. */
+typedef struct ZdmResult {
+    uint64_t rows;
+    int columns;
+    void *table; /* SPITupleTable, or NULL */
+} ZdmResult;
+
+ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values, bool keep_plan,
+                           ZdmResult *result);
+ErrorData *zdm_sql_value(const ZdmResult *result, uint64_t row, int column, const char **value);
+void zdm_sql_free(const ZdmResult *result);
+ErrorData *zdm_quote_identifier(const char *name, const char **quoted);
+ErrorData *zdm_quote_literal(const char *text, const char **quoted);
+/* How many bytes of the text fit without cutting a character in two. */
+ErrorData *zdm_clip_text(const char *text, int bytes, int *kept);
+
+/* transaction.c */
+ErrorData *zdm_transaction_begin(void); /* the worker's: with SPI and a snapshot */
+ErrorData *zdm_transaction_commit(void);
+ErrorData *zdm_transaction_abort(void);
+ErrorData *zdm_subtransaction_begin(void **saved);
+ErrorData *zdm_subtransaction_commit(void *saved);
+ErrorData *zdm_subtransaction_rollback(void *saved);
+ErrorData *zdm_procedure_commit(void); /* SPI commit and a new transaction: only where not atomic */
+/* One utility statement that manages transactions itself (CREATE INDEX CONCURRENTLY, VACUUM), with
+ * no transaction around it. As the session's user: the server itself switches to the table's owner.
+ */
+ErrorData *zdm_run_utility(const char *sql);
+
+/* runtime.c */
+#define ZDM_AS_OWNER                                                            \
+    1 /* no SET ROLE, no temporary objects: what maintenance commands run under \
+       */
+void zdm_user_get(uint32_t *role, int *context);
+void zdm_user_set(uint32_t role, int context);
+int zdm_user_local_context(void);      /* SECURITY_LOCAL_USERID_CHANGE: as in SECURITY DEFINER */
+int zdm_user_restricted_context(void); /* and SECURITY_RESTRICTED_OPERATION */
+ErrorData *zdm_extension_owner(uint32_t *owner);
+ErrorData *zdm_check_interrupts(void);
+ErrorData *zdm_sleep(int64_t milliseconds);
+ErrorData *zdm_set_latch(int pid);                /* of another backend; nothing where it is gone */
+ErrorData *zdm_report_activity(const char *text); /* NULL = idle */
+void zdm_log(const char *message);
+double zdm_now_ms(void); /* monotonic */
+double zdm_random(void); /* 0..1, for jitter */
+
+/* Locks the relations in the order given, queueing at most timeout_ms in all. 55P03 in time-out. */
+ErrorData *zdm_lock_relations(int count, const uint32_t *relations, int mode, double timeout_ms);
+#define ZDM_SHARE_UPDATE_EXCLUSIVE 4
+#define ZDM_ACCESS_EXCLUSIVE 8
+
+/* settings.c: zdm.* settings as they stand in this session */
+typedef struct ZdmSettings {
+    bool direct; /* zdm.mode = direct */
+    int lock_timeout_ms;
+    int batch_time_ms;
+    const char *pace; /* auto, full, or a number */
+    int max_workers;
+    int max_replica_lag_ms;
+    int max_wal_rate_kb;
+    int min_soak_seconds;
+    bool wait_for_horizon;
+    int verify_limit;
+} ZdmSettings;
+
+void zdm_settings_define(void);
+ZdmSettings zdm_settings(void);
+/* Sets one for the rest of the transaction (apply), or only checks the value. 22023, 42704. */
+ErrorData *zdm_setting_override(const char *name, const char *value, bool apply);
+/* The value that this session has set itself, NULL where it has the configured one. */
+ErrorData *zdm_setting_of_session(const char *name, const char **value);
+
+/* parse.c: types and mapping expressions */
+typedef struct ZdmType {
+    uint32_t oid;
+    int32_t typmod;
+    uint32_t collation;
+    const char *name; /* schema-qualified where needed, with modifier */
+} ZdmType;
+
+/* Parses a type name as SQL does, under the caller's search_path, or (canonical) the pinned one
+ * that zdm writes its own names for. 42704, 42601, 0A000 (serial). */
+ErrorData *zdm_type_parse(const char *text, bool canonical, ZdmType *type);
+
+typedef struct ZdmColumn {
+    const char *name; /* in the expression's text */
+    int attnum;       /* 0: does not exist yet */
+    uint32_t type;
+    int32_t typmod;
+    uint32_t collation;
+} ZdmColumn;
+
+typedef struct ZdmExpression {
+    const char *text;
+    bool total;     /* never raises an error */
+    bool immutable; /* depends on no setting */
+} ZdmExpression;
+
+/* A user's expression to canonical form ($k for mapped columns): see engine.h. */
+ErrorData *zdm_expression_canonical(uint32_t relation, const char *text, int count,
+                                    const ZdmColumn *columns, uint32_t type, int32_t typmod,
+                                    uint32_t collation, bool explicit_cast,
+                                    ZdmExpression *expression);
+/* Re-resolves an expression of the catalog (a CHECK, an index key or predicate) as if the named
+ * columns were of other types; they become $k in the result. 42883 where an operator is missing. */
+ErrorData *zdm_expression_remap(uint32_t relation, const char *text, int count,
+                                const ZdmColumn *columns, const char **remapped);
+/* Whether ALTER COLUMN TYPE would rewrite the table (ATColumnChangeRequiresRewrite). 42804 where
+ * there is no assignment cast. */
+ErrorData *zdm_type_change_rewrites(uint32_t relation, int attnum, const ZdmType *type,
+                                    bool *rewrites);
+
+/* The default operator class's existence for a type in an access method. */
+ErrorData *zdm_has_default_opclass(uint32_t type, uint32_t access_method, bool *has);
+
+/* dependency.c */
+ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,
+                                 const int *attnums);
+/* Makes the index of a primary key or unique constraint a plain index, so that the constraint can
+ * be dropped and the index kept. ACCESS EXCLUSIVE on the table is held by the caller. */
+ErrorData *zdm_constraint_release_index(uint32_t constraint);
+
+/* launch.c */
+void zdm_worker_launch_at_commit(void);
+bool zdm_worker_launch(uint32_t database, uint32_t tablespace); /* false: no slot is free */
+ErrorData *zdm_worker_launch_here(bool *launched);
 
 #ifdef __cplusplus
 }

@@ -6,9 +6,9 @@
  *
  *     [0]  "1"                      format of these arguments
  *     [1]  "old" | "new"            the side that the phase trusts
- *     [2]  "" | "TimeZone=UTC;..."  settings to evaluate under, where an expression is not immutable
- *     [3]  n                        number of old columns
- *          n x (name, reverse)      reverse: canonical expression, "" = not revertible
+ *     [2]  "" | "TimeZone=UTC;..."  settings to evaluate under, where an expression is not
+ * immutable [3]  n                        number of old columns n x (name, reverse)      reverse:
+ * canonical expression, "" = not revertible
  *     [.]  m                        number of new columns
  *          m x (name, forward)      forward: canonical expression
  *
@@ -39,19 +39,19 @@ typedef struct ZdmBackfill ZdmBackfill;
 typedef struct ZdmBackfillReport {
     uint32_t first_unfinished_block; /* all blocks below are finished, except the busy ones */
     bool done;                       /* range finished and no busy blocks are left */
-    bool rewritten;                  /* the heap has another relfilenode than expected: start anew */
-    int64_t rows_hot;                /* of this box: new version on the same page */
-    int64_t rows_moved;              /* of this box: new version elsewhere, index entries made */
-    int64_t rows_failed;             /* of this box: forward raised an error; the new side is NULL */
-    int64_t rows_busy;               /* of this box: being written by somebody, looked at again later */
-    bool waited_for;                 /* the box ended early because somebody waits for a lock of ours */
-    bool horizon_stuck;              /* pruning does not give space back: an old snapshot exists */
-    int busy_block_count;            /* blocks below first_unfinished_block that still hold busy rows */
-    const uint32_t *busy_blocks;     /* owned by the backfill, valid until its next call */
+    bool rewritten;              /* the heap has another relfilenode than expected: start anew */
+    int64_t rows_hot;            /* of this box: new version on the same page */
+    int64_t rows_moved;          /* of this box: new version elsewhere, index entries made */
+    int64_t rows_failed;         /* of this box: forward raised an error; the new side is NULL */
+    int64_t rows_busy;           /* of this box: being written by somebody, looked at again later */
+    bool waited_for;             /* the box ended early because somebody waits for a lock of ours */
+    bool horizon_stuck;          /* pruning does not give space back: an old snapshot exists */
+    int busy_block_count;        /* blocks below first_unfinished_block that still hold busy rows */
+    const uint32_t *busy_blocks; /* owned by the backfill, valid until its next call */
 } ZdmBackfillReport;
 
-/* relfilenode: what the cursor belongs to. Blocks [next_block, end_block) plus busy_blocks are to do.
- * Takes no lock. Call inside or outside of a transaction. */
+/* relfilenode: what the cursor belongs to. Blocks [next_block, end_block) plus busy_blocks are to
+ * do. Takes no lock. Call inside or outside of a transaction. */
 ErrorData *zdm_backfill_open(uint32_t relation, uint32_t relfilenode, ZdmSyncArguments arguments,
                              uint32_t next_block, uint32_t end_block, int busy_block_count,
                              const uint32_t *busy_blocks, ZdmBackfill **backfill);
@@ -75,7 +75,7 @@ typedef enum ZdmDiscrepancyClass {
 
 typedef struct ZdmDiscrepancy {
     ZdmDiscrepancyClass class_;
-    const char *key;      /* jsonb text: primary key columns, or {"ctid": "(0,1)"} without one */
+    const char *key;       /* jsonb text: primary key columns, or {"ctid": "(0,1)"} without one */
     const char *old_value; /* text of the column, or a row literal for several; NULL = SQL NULL */
     const char *expected_value; /* for ZDM_ERROR the error's message */
     const char *actual_value;
@@ -86,15 +86,15 @@ typedef struct ZdmVerifyReport {
     bool done;
     bool rewritten;
     int64_t rows;
-    int64_t discrepancies;  /* all of this box, also those not stored */
+    int64_t discrepancies; /* all of this box, also those not stored */
     int stored;
     const ZdmDiscrepancy *found; /* at most limit; in the caller's memory context */
 } ZdmVerifyReport;
 
-/* One time box of a pass over one heap under the active snapshot: ACCESS SHARE. budget_us 0 = to the
- * end. Counts visible rows whose pair is not consistent (new = forward(old), or old = reverse(new)).
- * While the new side is trusted (soak) a row whose old side cannot hold the value (reverse raised an
- * error or gave NULL) is a discrepancy of class reverse as well. */
+/* One time box of a pass over one heap under the active snapshot: ACCESS SHARE. budget_us 0 = to
+ * the end. Counts visible rows whose pair is not consistent (new = forward(old), or old =
+ * reverse(new)). While the new side is trusted (soak) a row whose old side cannot hold the value
+ * (reverse raised an error or gave NULL) is a discrepancy of class reverse as well. */
 ErrorData *zdm_verify_run(uint32_t relation, uint32_t relfilenode, ZdmSyncArguments arguments,
                           uint32_t next_block, uint32_t end_block, int64_t budget_us, int limit,
                           ZdmVerifyReport *report);

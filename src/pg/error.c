@@ -50,10 +50,11 @@ void zdm_error_raise(ErrorData *error) {
 ErrorData *zdm_error_make(const char *sqlstate, const char *message, const char *detail,
                           const char *hint) {
     GUARD_BEGIN();
-    ereport(ERROR, (errcode(MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3],
-                                          sqlstate[4])),
-                    errmsg_internal("%s", message), *detail ? errdetail_internal("%s", detail) : 0,
-                    *hint ? errhint("%s", hint) : 0));
+    ereport(
+        ERROR,
+        (errcode(MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4])),
+         errmsg_internal("%s", message), *detail ? errdetail_internal("%s", detail) : 0,
+         *hint ? errhint("%s", hint) : 0));
     GUARD_END();
 }
 

@@ -13,7 +13,8 @@
 extern "C" {
 #endif
 
-/* A mapped column: what $k, or its name in a user's text, stands for. attnum 0 = not created yet. */
+/* A mapped column: what $k, or its name in a user's text, stands for. attnum 0 = not created yet.
+ */
 typedef struct ZdmMappedColumn {
     const char *name;
     AttrNumber attnum;

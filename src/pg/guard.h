@@ -20,16 +20,17 @@ extern ErrorData *zdm_error_capture(MemoryContext context);
 /* Raises an error and frees it. Call only from C, with no C++ frame to skip. */
 extern void zdm_error_raise(ErrorData *error) pg_attribute_noreturn();
 
-#define GUARD_BEGIN()                                     \
-    MemoryContext guard_context = CurrentMemoryContext;   \
-    ErrorData *volatile guard_error = NULL;               \
-    PG_TRY();                                             \
+/* What every statement of zdm runs under, and canonical expressions are parsed under. */
+#define ZDM_SEARCH_PATH "pg_catalog, pg_temp"
+
+#define GUARD_BEGIN()                                   \
+    MemoryContext guard_context = CurrentMemoryContext; \
+    ErrorData *volatile guard_error = NULL;             \
+    PG_TRY();                                           \
     {
-#define GUARD_END()                                       \
-    }                                                     \
-    PG_CATCH();                                           \
-    {                                                     \
-        guard_error = zdm_error_capture(guard_context);   \
-    }                                                     \
-    PG_END_TRY();                                         \
+#define GUARD_END()                                     \
+    }                                                   \
+    PG_CATCH();                                         \
+    { guard_error = zdm_error_capture(guard_context); } \
+    PG_END_TRY();                                       \
     return guard_error

@@ -1,0 +1,340 @@
+\echo Use "CREATE EXTENSION zdm" to load this file. \quit
+
+-- The one hand-written install script: tables, functions, views, grants, in that order.
+-- zdm's own tables are written by the library alone, always with fixed statements and always as the
+-- extension's owner; users read them. The state of migrations is not configuration data: a restored
+-- dump must not resume workers, so no table is marked for pg_dump.
+
+------------------------------------------------------------------------------------------------
+-- Tables
+------------------------------------------------------------------------------------------------
+
+CREATE TABLE migration (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name          text NOT NULL,
+    kind          text NOT NULL,
+    relation      oid NOT NULL,
+    relation_name text NOT NULL,
+    owner         oid NOT NULL,
+    definition    text NOT NULL,
+    phase         text NOT NULL DEFAULT 'queued' CHECK (phase IN
+                    ('queued', 'expand', 'backfill', 'build', 'verify', 'ready', 'soak', 'done', 'aborted')),
+    target        text NOT NULL DEFAULT 'ready' CHECK (target IN ('ready', 'soak', 'done', 'aborted')),
+    state         text NOT NULL DEFAULT 'running' CHECK (state IN
+                    ('running', 'waiting', 'paused', 'failed', 'idle')),
+    message       text NOT NULL DEFAULT '',
+    error_code    text,
+    revertible    boolean NOT NULL DEFAULT true,
+    evaluation    text NOT NULL DEFAULT '',
+    settings      text[] NOT NULL DEFAULT '{}',
+    started_xid   xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    started_by    name NOT NULL DEFAULT session_user,
+    started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    soak_since    timestamptz,
+    finished_at   timestamptz
+);
+COMMENT ON TABLE migration IS 'One row a migration: what was asked for, how far it is, how the worker fares';
+COMMENT ON COLUMN migration.definition IS 'The request in canonical form; the same name with another definition is ZD005';
+COMMENT ON COLUMN migration.settings IS 'name=value overrides of zdm.* settings for this migration';
+COMMENT ON COLUMN migration.evaluation IS 'name=value;... under which expressions that are not immutable are evaluated everywhere';
+COMMENT ON COLUMN migration.started_xid IS 'Transaction that started it: waiting for it there would never end (ZD002)';
+CREATE UNIQUE INDEX migration_unfinished ON migration (name) WHERE phase NOT IN ('done', 'aborted');
+CREATE INDEX migration_name ON migration (name, id);
+
+CREATE TABLE mapped_column (
+    migration   bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
+    side        text NOT NULL CHECK (side IN ('old', 'new')),
+    ordinal     integer NOT NULL,
+    name        text NOT NULL,
+    soak_name   text NOT NULL,
+    type        text NOT NULL,
+    expression  text NOT NULL,
+    total       boolean NOT NULL,
+    PRIMARY KEY (migration, side, ordinal)
+);
+COMMENT ON COLUMN mapped_column.total IS 'Whether the expression gives a value for every input: never raises an error';
+COMMENT ON TABLE mapped_column IS 'The columns of a migration: names before and after cutover, type, and the canonical expression that fills the column from the other side';
+
+CREATE TABLE step (
+    migration       bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
+    name            text NOT NULL,
+    ordinal         integer NOT NULL,
+    phase           text NOT NULL,
+    kind            text NOT NULL,
+    object          text NOT NULL DEFAULT '',
+    description     text NOT NULL,
+    sql             text NOT NULL DEFAULT '',
+    lock_mode       text,
+    state           text NOT NULL DEFAULT 'pending' CHECK (state IN
+                      ('pending', 'running', 'waiting', 'done', 'failed', 'undone')),
+    attempts        integer NOT NULL DEFAULT 0,
+    started_at      timestamptz,
+    finished_at     timestamptz,
+    error           text,
+    longest_wait_ms double precision NOT NULL DEFAULT 0,
+    longest_hold_ms double precision NOT NULL DEFAULT 0,
+    PRIMARY KEY (migration, ordinal)
+);
+COMMENT ON TABLE step IS 'The plan of each migration, one row a step, in order';
+COMMENT ON COLUMN step.longest_wait_ms IS 'Longest that one attempt queued for a strong lock';
+COMMENT ON COLUMN step.longest_hold_ms IS 'Longest that a strong lock was held';
+
+CREATE TABLE carried (
+    migration         bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
+    ordinal           integer NOT NULL,
+    carrier           text NOT NULL,
+    object            text NOT NULL,
+    shadow            text NOT NULL DEFAULT '',
+    definition        text NOT NULL DEFAULT '',
+    shadow_definition text NOT NULL DEFAULT '',
+    PRIMARY KEY (migration, ordinal)
+);
+COMMENT ON TABLE carried IS 'What hangs on the old columns and comes along at cutover: its name, the name of its counterpart until then, both definitions';
+
+CREATE TABLE scan (
+    migration     bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
+    kind          text NOT NULL CHECK (kind IN ('backfill', 'verify')),
+    relation      oid NOT NULL,
+    relation_name text NOT NULL,
+    relfilenode   oid NOT NULL,
+    next_block    bigint NOT NULL DEFAULT 0,
+    blocks        bigint NOT NULL,
+    busy_blocks   bigint[] NOT NULL DEFAULT '{}',
+    rows_done     bigint NOT NULL DEFAULT 0,
+    rows_hot      bigint NOT NULL DEFAULT 0,
+    rows_moved    bigint NOT NULL DEFAULT 0,
+    discrepancies bigint NOT NULL DEFAULT 0,
+    rows_total    bigint NOT NULL DEFAULT 0,
+    busy_seconds  double precision NOT NULL DEFAULT 0,
+    started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    done          boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (migration, kind, relation)
+);
+COMMENT ON TABLE scan IS 'Cursor and counters of a pass over one heap (a plain table or a leaf partition); committed with the rows';
+
+CREATE TABLE discrepancy (
+    migration      bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
+    name           text NOT NULL,
+    found_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    relation       oid NOT NULL,
+    key            jsonb NOT NULL,
+    class          text NOT NULL CHECK (class IN ('missing', 'stale', 'spurious', 'error', 'reverse')),
+    old_value      text,
+    expected_value text,
+    actual_value   text,
+    resolved_at    timestamptz
+);
+COMMENT ON TABLE discrepancy IS 'Rows whose old and new sides are not consistent; user data: only the table''s owner sees it';
+CREATE INDEX discrepancy_open ON discrepancy (migration) WHERE resolved_at IS NULL;
+
+CREATE TABLE event (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    migration bigint,
+    name      text NOT NULL,
+    event     text NOT NULL,
+    phase     text NOT NULL,
+    detail    jsonb NOT NULL DEFAULT '{}',
+    role      name NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE event IS 'What happened, when and by whom; NOTIFY zdm carries the same as JSON';
+CREATE INDEX event_migration ON event (migration, id);
+
+------------------------------------------------------------------------------------------------
+-- Start
+------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION change_type(relation regclass, column_name text, new_type text,
+                            forward text DEFAULT NULL, reverse text DEFAULT NULL,
+                            "cascade" boolean DEFAULT true, name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_change_type';
+COMMENT ON FUNCTION change_type IS 'Changes a live column''s type in the background';
+
+CREATE FUNCTION rename_column(relation regclass, column_name text, new_name text,
+                              name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_rename_column';
+COMMENT ON FUNCTION rename_column IS 'Renames a live column: both names work from expand until contract';
+
+CREATE FUNCTION replace_columns(relation regclass, old_columns text[], new_columns text[],
+                                forward text[], reverse text[] DEFAULT NULL,
+                                name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_replace_columns';
+COMMENT ON FUNCTION replace_columns IS 'Replaces columns by others that are computed from them';
+
+------------------------------------------------------------------------------------------------
+-- Steer
+------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION cutover(name text) RETURNS text
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_cutover';
+COMMENT ON FUNCTION cutover(text) IS 'Sets the target to soak: the new shape takes over';
+
+CREATE FUNCTION revert(name text) RETURNS text
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_revert';
+COMMENT ON FUNCTION revert(text) IS 'Sets the target back to ready: the old shape takes over again, nothing written since is lost';
+
+CREATE FUNCTION contract(name text, force boolean DEFAULT false) RETURNS text
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_contract';
+COMMENT ON FUNCTION contract(text, boolean) IS 'Sets the target to done: the old shape is dropped';
+
+CREATE FUNCTION abort(name text) RETURNS text
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_abort';
+COMMENT ON FUNCTION abort(text) IS 'Sets the target to aborted: the table as it was';
+
+CREATE FUNCTION pause(name text) RETURNS text
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_pause';
+COMMENT ON FUNCTION pause(text) IS 'Stops the worker on this migration; writes stay in sync';
+
+CREATE FUNCTION resume(name text) RETURNS text
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_resume';
+COMMENT ON FUNCTION resume(text) IS 'Goes on after pause, or tries again after a failure';
+
+CREATE FUNCTION configure(name text, setting text, value text) RETURNS text
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_configure';
+COMMENT ON FUNCTION configure(text, text, text) IS 'Overrides a zdm.* setting for this migration from the next batch on; NULL takes the override off';
+
+CREATE PROCEDURE wait(name text, phase text DEFAULT 'ready', timeout_seconds integer DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_wait';
+COMMENT ON PROCEDURE wait(text, text, integer) IS 'Returns when the migration has reached the phase; commits between polls';
+
+CREATE FUNCTION wake() RETURNS integer
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_wake';
+COMMENT ON FUNCTION wake() IS 'Makes sure that this database''s worker runs; returns the number of unfinished migrations';
+
+------------------------------------------------------------------------------------------------
+-- Look
+------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION verify(name text) RETURNS bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_verify';
+COMMENT ON FUNCTION verify(text) IS 'A full pass now, in this session: the number of discrepancies, logged in zdm.discrepancy';
+
+CREATE FUNCTION repair(name text) RETURNS bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_repair';
+COMMENT ON FUNCTION repair(text) IS 'Makes the logged rows equal again in the direction that the phase trusts; returns how many';
+
+CREATE FUNCTION assert_ready(name text) RETURNS boolean
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_assert_ready';
+COMMENT ON FUNCTION assert_ready(text) IS 'True, or error ZD001: the gate for a deploy script';
+
+CREATE FUNCTION worker_pid() RETURNS integer
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT l.pid
+      FROM pg_locks l
+     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+       AND l.classid = 2053401901 AND l.objid = 1
+       AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+     LIMIT 1
+$$;
+COMMENT ON FUNCTION worker_pid() IS 'Process id of this database''s worker, NULL where none runs';
+
+------------------------------------------------------------------------------------------------
+-- Sync trigger
+------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION sync() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_sync';
+COMMENT ON FUNCTION sync() IS 'Keeps the old and the new columns of a row equal; its arguments say how';
+
+------------------------------------------------------------------------------------------------
+-- Views
+------------------------------------------------------------------------------------------------
+
+-- Counts only, so that everybody may know how many there are.
+CREATE VIEW open_discrepancies AS
+SELECT migration FROM zdm.discrepancy WHERE resolved_at IS NULL;
+COMMENT ON VIEW open_discrepancies IS 'One row an unresolved discrepancy, without its data';
+
+CREATE VIEW status AS
+SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
+       v.progress,
+       repeat('#', floor(v.progress * 20)::integer) || repeat('.', 20 - floor(v.progress * 20)::integer) AS bar,
+       v.rows_done, v.rows_total, v.rows_per_second,
+       CASE WHEN v.rows_per_second > 0 AND v.rows_total > v.rows_done
+            THEN (v.rows_total - v.rows_done) / v.rows_per_second END AS eta_seconds,
+       NULL::text AS throttled_by,
+       v.discrepancies, v.revertible,
+       CASE
+           WHEN v.phase = 'done' THEN 'nothing: finished'
+           WHEN v.phase = 'aborted' THEN 'nothing: the table is as it was'
+           WHEN v.state = 'paused' THEN format('SELECT zdm.resume(%L)', v.name)
+           WHEN v.state = 'failed' THEN format('mend what the message says, then SELECT zdm.resume(%L)%s', v.name,
+                CASE WHEN v.phase <> 'soak' THEN format(' or SELECT zdm.abort(%L)', v.name) ELSE '' END)
+           WHEN v.worker IS NULL AND v.phase <> v.target THEN 'SELECT zdm.wake()'
+           WHEN v.phase <> v.target THEN format('wait: CALL zdm.wait(%L, %L)', v.name, v.target)
+           WHEN v.phase = 'ready' THEN format('SELECT zdm.cutover(%L)', v.name)
+           WHEN v.phase = 'soak' THEN format('SELECT zdm.contract(%L), or SELECT zdm.revert(%L) to go back', v.name, v.name)
+       END AS next_action,
+       v.started_at, v.updated_at
+  FROM (
+    SELECT m.id, m.name, m.kind, m.relation_name AS relation, m.phase, m.target, m.revertible,
+           m.started_at, w.pid AS worker,
+           CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND w.pid IS NULL
+                THEN 'waiting' ELSE m.state END AS state,
+           CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND w.pid IS NULL
+                THEN CASE WHEN pg_is_in_recovery()
+                          THEN 'this is a standby: the worker starts after promotion (with preload at once, else on SELECT zdm.wake())'
+                          ELSE format('no worker runs in this database: it is starting, or every background worker slot is taken (max_worker_processes = %s); SELECT zdm.wake() tries again',
+                                      current_setting('max_worker_processes'))
+                     END
+                ELSE m.message END AS message,
+           CASE WHEN m.phase IN ('ready', 'soak', 'done') THEN 1.0::float8
+                WHEN s.blocks > 0 THEN s.finished_blocks / s.blocks ELSE 0.0 END AS progress,
+           coalesce(s.rows_done, 0)::bigint AS rows_done,
+           coalesce(s.rows_total, 0)::bigint AS rows_total,
+           CASE WHEN s.busy_seconds > 0 THEN s.rows_done / s.busy_seconds ELSE 0 END::float8 AS rows_per_second,
+           (SELECT count(*) FROM zdm.open_discrepancies d WHERE d.migration = m.id) AS discrepancies,
+           greatest(m.updated_at, s.updated_at) AS updated_at
+      FROM zdm.migration m
+      CROSS JOIN (SELECT zdm.worker_pid() AS pid) w
+      LEFT JOIN LATERAL (
+           -- The pass that is running: verify once it has begun, else backfill. Exact in blocks.
+           SELECT sum(c.blocks)::float8 AS blocks,
+                  sum(CASE WHEN c.done THEN c.blocks ELSE c.next_block END)::float8 AS finished_blocks,
+                  sum(c.rows_done)::float8 AS rows_done,
+                  sum(CASE WHEN c.done THEN c.rows_done ELSE greatest(c.rows_total, c.rows_done) END)::float8 AS rows_total,
+                  sum(c.busy_seconds) AS busy_seconds,
+                  max(c.updated_at) AS updated_at
+             FROM zdm.scan c
+            WHERE c.migration = m.id
+              AND c.kind = CASE WHEN m.phase IN ('queued', 'expand', 'backfill', 'build') THEN 'backfill' ELSE 'verify' END
+      ) s ON true
+  ) v
+ ORDER BY v.id;
+COMMENT ON VIEW status IS 'What is happening, why it is slow, what to do next';
+
+CREATE VIEW metrics AS
+SELECT coalesce(m.name, '') AS name,
+       coalesce(m.kind, '') AS kind,
+       coalesce(m.relation, '') AS relation,
+       coalesce(m.phase, '') AS phase,
+       coalesce(m.state, '') AS state,
+       (w.pid IS NOT NULL)::integer::bigint AS worker_up,
+       (SELECT count(*) FROM zdm.migration u WHERE u.phase NOT IN ('done', 'aborted')) AS migrations_unfinished,
+       (SELECT count(*) FROM zdm.migration u WHERE u.state = 'failed') AS migrations_failed,
+       coalesce(m.progress, 0)::float8 AS progress_ratio,
+       coalesce(m.rows_done, 0)::bigint AS rows_done,
+       coalesce(m.rows_total, 0)::bigint AS rows_total,
+       coalesce(m.rows_per_second, 0)::float8 AS rows_per_second,
+       coalesce(m.eta_seconds, 0)::float8 AS eta_seconds,
+       coalesce(m.discrepancies, 0)::bigint AS discrepancies,
+       coalesce(extract(epoch FROM clock_timestamp() - m.started_at), 0)::float8 AS age_seconds,
+       coalesce(extract(epoch FROM clock_timestamp() - m.updated_at), 0)::float8 AS since_update_seconds
+  FROM (SELECT zdm.worker_pid() AS pid) w
+  LEFT JOIN zdm.status m ON m.phase NOT IN ('done', 'aborted');
+COMMENT ON VIEW metrics IS 'For exporters: text labels, bigint and float8 gauges, always at least one row';
+
+------------------------------------------------------------------------------------------------
+-- Grants: everybody may call everything (the checks are inside) and read all but user data
+------------------------------------------------------------------------------------------------
+
+ALTER TABLE discrepancy ENABLE ROW LEVEL SECURITY;
+CREATE POLICY table_owner ON discrepancy FOR SELECT
+    USING (EXISTS (SELECT FROM zdm.migration m
+                    WHERE m.id = discrepancy.migration AND pg_has_role(m.owner, 'USAGE')));
+
+GRANT USAGE ON SCHEMA zdm TO PUBLIC;
+GRANT SELECT ON migration, mapped_column, step, carried, scan, event, discrepancy, open_discrepancies, status, metrics TO PUBLIC;

@@ -1,0 +1,165 @@
+#include "carry/carrier.hpp"
+
+#include <algorithm>
+
+#include "core/transaction.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+const Carrier *Carrier::first_ = nullptr;
+
+std::vector<const Carrier *> Carrier::all() {
+    std::vector<const Carrier *> carriers;
+    for (const Carrier *carrier = first_; carrier != nullptr; carrier = carrier->next_)
+        carriers.push_back(carrier);
+    std::sort(carriers.begin(), carriers.end(),
+              [](const Carrier *a, const Carrier *b) { return a->rank() < b->rank(); });
+    return carriers;
+}
+
+const Carrier &Carrier::find_carrier(const std::string &name) {
+    for (const Carrier *carrier = first_; carrier != nullptr; carrier = carrier->next_)
+        if (name == carrier->name()) return *carrier;
+    raise(sqlstate::undefined_object, {}, "zdm: this version knows no carrier \"{}\"", name);
+}
+
+CarryScope carry_scope(const Migration &migration, const Mapping &mapping) {
+    const Rows rows = query(
+        "SELECT n.nspname, c.relname, c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid "
+        "= c.relnamespace "
+        "WHERE c.oid = $1::oid",
+        {migration.relation});
+    if (rows.empty())
+        raise(sqlstate::undefined_table, {},
+              "{}: the table was dropped; SELECT zdm.abort({}) closes the migration",
+              described(migration), Literal(migration.name));
+    const std::string schema = quote(Identifier(rows.text(0, 0)));
+    return {migration,
+            mapping,
+            fmt::format("{}.{}", schema, Identifier(rows.text(0, 1))),
+            schema,
+            rows.boolean(0, 2),
+            migration.soaking()};
+}
+
+namespace {
+
+std::vector<Dependent> dependents_of(const CarryScope &scope) {
+    // Not what belongs to the sync trigger of a migration: that one is zdm's own.
+    std::vector<std::string> names;
+    for (const auto &column : scope.mapping.old_columns)
+        names.push_back(column.current_name(scope.soak_names));
+    const Rows rows = query(
+        R"(SELECT DISTINCT d.classid, d.objid, d.objsubid, pg_describe_object(d.classid, d.objid, d.objsubid)
+             FROM pg_depend d
+             JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid
+              AND a.attname = ANY (string_to_array($2, E'\x01')) AND NOT a.attisdropped
+              AND NOT (d.classid = 'pg_trigger'::regclass
+                       AND EXISTS (SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgname LIKE '~zdm\_sync\_%'))
+            ORDER BY 1, 2, 3)",
+        {scope.migration.relation, fmt::format("{}", fmt::join(names, "\x01"))});
+    std::vector<Dependent> dependents;
+    for (size_t row = 0; row < rows.size(); ++row)
+        dependents.push_back({rows.oid(row, 0), rows.oid(row, 1),
+                              static_cast<int>(rows.integer(row, 2)), rows.text(row, 3), false});
+    return dependents;
+}
+
+}  // namespace
+
+std::vector<Carried> find_carried(const CarryScope &scope) {
+    std::vector<Dependent> dependents = dependents_of(scope);
+    std::vector<Carried> all;
+    for (const Carrier *carrier : Carrier::all())
+        for (auto &one : carrier->find(scope, dependents)) all.push_back(std::move(one));
+
+    std::vector<std::string> unclaimed;
+    for (const auto &dependent : dependents)
+        if (!dependent.claimed) unclaimed.push_back(dependent.description);
+    if (!unclaimed.empty())
+        raise(
+            sqlstate::unsupported, {},
+            "zdm: cannot change column {} of {}: {} depends on it and cannot come along yet; drop "
+            "it first and create it again after cutover",
+            Identifier(scope.mapping.old_columns[0].name), scope.migration.relation_name,
+            fmt::join(unclaimed, ", "));
+    return all;
+}
+
+std::string fingerprint(const CarryScope &scope) {
+    return query(
+               R"(SELECT md5(concat_ws('|',
+                      (SELECT string_agg(concat_ws(' ', xmin, attname, attnum), ',' ORDER BY attnum)
+                         FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0),
+                      (SELECT string_agg(concat_ws(' ', classid, objid, refobjsubid), ',' ORDER BY classid, objid, refobjsubid)
+                         FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = $1::oid),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint WHERE conrelid = $1::oid),
+                      (SELECT string_agg(concat_ws(' ', indexrelid, xmin), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = $1::oid),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_attrdef WHERE adrelid = $1::oid),
+                      (SELECT string_agg(relid::oid::text, ',' ORDER BY relid) FROM pg_partition_tree($1::oid::regclass)))))",
+               {scope.migration.relation})
+        .text(0, 0);
+}
+
+bool claim(std::vector<Dependent> &dependents, uint32_t class_id, uint32_t object) {
+    bool found = false;
+    for (auto &dependent : dependents)
+        if (dependent.class_id == class_id && dependent.object == object)
+            found = dependent.claimed = true;
+    return found;
+}
+
+namespace {
+
+// $1 outside of quotes. The deparser doubles quotes inside of quotes, so toggling is enough.
+std::string with_column(const std::string &text, const std::string &column) {
+    std::string result;
+    char quote_mark = 0;
+    for (size_t i = 0; i < text.size(); ++i) {
+        if (quote_mark == 0 && text.compare(i, 2, "$1") == 0) {
+            result += column;
+            ++i;
+            continue;
+        }
+        if (quote_mark == 0 && (text[i] == '\'' || text[i] == '"'))
+            quote_mark = text[i];
+        else if (text[i] == quote_mark)
+            quote_mark = 0;
+        result += text[i];
+    }
+    return result;
+}
+
+}  // namespace
+
+std::string rebound(const CarryScope &scope, const std::string &expression, Side side,
+                    const std::string &column_name, const std::string &object) {
+    const auto &column = side == Side::old_side ? scope.old_column() : scope.new_column();
+    ZdmType type{};
+    check(zdm_type_parse(column.type.c_str(), true, &type));
+    const std::string old_name = scope.old_column().current_name(scope.soak_names);
+    ZdmColumn mapped{old_name.c_str(), 0, type.oid, type.typmod, type.collation};
+    const char *text = nullptr;
+    const auto error = attempt({"42883", "42804", "42725", "42846"}, [&] {
+        check(
+            zdm_expression_remap(scope.migration.relation, expression.c_str(), 1, &mapped, &text));
+    });
+    if (error)
+        raise(sqlstate::unsupported, {},
+              "zdm: cannot change column {} of {} to {}: {} would not work with the new type ({}); "
+              "drop "
+              "it first and create it again after cutover",
+              Identifier(scope.old_column().name), scope.migration.relation_name, column.type,
+              object, error->what());
+    return with_column(text, quote(Identifier(column_name)));
+}
+
+Identifier column_of(const CarryScope &scope, Side side) {
+    const auto &column = side == Side::old_side ? scope.old_column() : scope.new_column();
+    return Identifier(column.current_name(scope.soak_names));
+}
+
+}  // namespace zdm

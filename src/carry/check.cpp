@@ -1,0 +1,99 @@
+// CHECK constraints: the same condition on the new column, NOT VALID first, validated online, under
+// the old name from cutover on. The old column is set free; revert proves its condition again
+// first.
+#include "carry/carrier.hpp"
+#include "state/names.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+class Check final : public Carrier {
+  public:
+    const char *name() const override { return "check"; }
+    int rank() const override { return 40; }
+
+    std::vector<Carried> find(const CarryScope &scope,
+                              std::vector<Dependent> &dependents) const override {
+        std::vector<Carried> found;
+        if (!scope.mapping.is_pair()) return found;
+        const Rows rows = query(
+            R"(SELECT oid, conname, pg_get_expr(conbin, conrelid),
+                      CASE WHEN connoinherit THEN ' NO INHERIT' ELSE '' END
+                      || CASE WHEN NOT convalidated THEN ' NOT VALID' ELSE '' END
+                 FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'c' ORDER BY conname)",
+            {scope.migration.relation});
+        for (size_t row = 0; row < rows.size(); ++row) {
+            if (!claim(dependents, pg_constraint_id, rows.oid(row, 0))) continue;
+            const std::string constraint = rows.text(row, 1);
+            const std::string condition =
+                rebound(scope, rows.text(row, 2), Side::new_side, scope.new_column().name,
+                        fmt::format("constraint {}", Identifier(constraint)));
+            found.push_back({name(), constraint, new_object_name(scope.migration.id, constraint),
+                             rows.text(row, 2),
+                             fmt::format("CHECK ({}){}", condition, rows.text(row, 3))});
+        }
+        return found;
+    }
+
+    std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
+        return steps(scope, Phase::build, carried.shadow, carried.shadow_definition);
+    }
+
+    std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
+        // The stored condition speaks of the old column by its name before cutover.
+        CarryScope before = scope;
+        before.soak_names = false;
+        const std::string condition =
+            rebound(before, carried.definition, Side::old_side, scope.old_column().soak_name,
+                    fmt::format("constraint {}", Identifier(carried.object)));
+        const auto &full = carried.shadow_definition;
+        return steps(scope, Phase::soak, old_object_name(scope.migration.id, carried.object),
+                     fmt::format("CHECK ({}){}", condition, full.substr(full.rfind(')') + 1)));
+    }
+
+    void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
+        if (side == Side::old_side)
+            query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", scope.table,
+                              Identifier(carried.object)));
+        else
+            rename(scope, carried.object, carried.shadow);
+    }
+
+    void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
+        rename(scope,
+               side == Side::new_side ? carried.shadow
+                                      : old_object_name(scope.migration.id, carried.object),
+               carried.object);
+    }
+
+  private:
+    static void rename(const CarryScope &scope, const std::string &from, const std::string &to) {
+        query(fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", scope.table,
+                          Identifier(from), Identifier(to)));
+    }
+
+    static std::vector<Step> steps(const CarryScope &scope, Phase phase,
+                                   const std::string &constraint, const std::string &definition) {
+        constexpr std::string_view not_valid = " NOT VALID";
+        const bool stays_not_valid = definition.size() > not_valid.size() &&
+                                     definition.compare(definition.size() - not_valid.size(),
+                                                        not_valid.size(), not_valid) == 0;
+        std::vector<Step> steps{
+            {0, phase, "add_constraint", constraint,
+             fmt::format("Check new writes: {}", definition),
+             fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", scope.table,
+                         Identifier(constraint), definition, stays_not_valid ? "" : not_valid),
+             "ACCESS EXCLUSIVE"}};
+        if (!stays_not_valid)
+            steps.push_back({0, phase, "validate_constraint", constraint, "Check every row",
+                             fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", scope.table,
+                                         Identifier(constraint)),
+                             "SHARE UPDATE EXCLUSIVE"});
+        return steps;
+    }
+} const check_carrier;
+
+}  // namespace
+}  // namespace zdm

@@ -1,0 +1,57 @@
+// DEFAULT: moves to the side that the application writes. Never on both: a serial's default would
+// burn two values an insert, and the sync trigger tells from a missing default which side was
+// given.
+#include "carry/carrier.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+class Default final : public Carrier {
+  public:
+    const char *name() const override { return "default"; }
+    int rank() const override { return 20; }
+
+    std::vector<Carried> find(const CarryScope &scope,
+                              std::vector<Dependent> &dependents) const override {
+        std::vector<Carried> found;
+        for (const auto &column : scope.mapping.old_columns) {
+            const Rows rows = query(
+                R"(SELECT d.oid, pg_get_expr(d.adbin, d.adrelid)
+                     FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+                    WHERE d.adrelid = $1::oid AND a.attname = $2 AND a.attgenerated = '')",
+                {scope.migration.relation, column.current_name(scope.soak_names)});
+            if (rows.empty()) continue;
+            claim(dependents, pg_attrdef_id, rows.oid(0, 0));
+            found.push_back({name(), column.name, "", rows.text(0, 1), ""});
+        }
+        return found;
+    }
+
+    void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
+        if (const auto column = column_named(scope, carried, side))
+            query(fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", scope.table, *column));
+    }
+
+    void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
+        if (const auto column = column_named(scope, carried, side))
+            query(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", scope.table, *column,
+                              carried.definition));
+    }
+
+  private:
+    // Where columns are not a pair, the new ones have no default to inherit.
+    static std::optional<Identifier> column_named(const CarryScope &scope, const Carried &carried,
+                                                  Side side) {
+        if (scope.mapping.is_pair()) return column_of(scope, side);
+        if (side == Side::new_side) return std::nullopt;
+        for (const auto &column : scope.mapping.old_columns)
+            if (column.name == carried.object)
+                return Identifier(column.current_name(scope.soak_names));
+        return std::nullopt;
+    }
+} const default_carrier;
+
+}  // namespace
+}  // namespace zdm

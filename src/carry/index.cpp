@@ -1,0 +1,89 @@
+// Indexes that back no constraint: plain, unique, partial, expression, INCLUDE. Built CONCURRENTLY
+// in phase build, exchanged by name at cutover. The old one stays until contract, so that revert
+// needs no build; but a unique one only where the reverse expression cannot make duplicates of
+// values that are different on the new side: it would fail the application's writes.
+#include "carry/carrier.hpp"
+#include "carry/index_definition.hpp"
+#include "state/names.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+class Index final : public Carrier {
+  public:
+    const char *name() const override { return "index"; }
+    int rank() const override { return 50; }
+
+    std::vector<Carried> find(const CarryScope &scope,
+                              std::vector<Dependent> &dependents) const override {
+        std::vector<Carried> found;
+        const Rows rows = query(
+            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique, i.indisreplident, i.indisclustered
+                 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                WHERE i.indrelid = $1::oid
+                  AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+                ORDER BY c.relname)",
+            {scope.migration.relation});
+        for (size_t row = 0; row < rows.size(); ++row) {
+            const uint32_t index = rows.oid(row, 0);
+            // Left unclaimed, so refused by name: marks and trees that cannot come along yet.
+            if (scope.partitioned || rows.boolean(row, 4) || rows.boolean(row, 5)) continue;
+            if (!scope.mapping.is_pair() && rows.boolean(row, 3)) continue;
+            if (!claim(dependents, pg_class_id, index)) continue;
+            // An invalid one is of no use to anybody and goes with its column; so does one on
+            // columns that have no single successor.
+            if (!rows.boolean(row, 2) || !scope.mapping.is_pair()) continue;
+            const std::string object = rows.text(row, 1);
+            const std::string shadow = new_object_name(scope.migration.id, object);
+            found.push_back(
+                {name(), object, shadow,
+                 index_definition(scope, index, old_object_name(scope.migration.id, object),
+                                  Side::old_side, scope.old_column().soak_name),
+                 index_definition(scope, index, shadow, Side::new_side, scope.new_column().name)});
+        }
+        return found;
+    }
+
+    std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
+        return {create_index_step(Phase::build, carried.shadow, carried.shadow_definition)};
+    }
+
+    std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
+        if (!must_go(scope, carried)) return {};
+        return {create_index_step(Phase::soak, old_name(scope, carried), carried.definition)};
+    }
+
+    std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
+        if (must_go(scope, carried)) return {};
+        return {drop_index_step(scope, old_name(scope, carried))};
+    }
+
+    void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
+        if (side == Side::new_side)
+            rename_index(scope, carried.object, carried.shadow);
+        else if (must_go(scope, carried))
+            query(fmt::format("DROP INDEX {}.{}", scope.schema, Identifier(carried.object)));
+        else
+            rename_index(scope, carried.object, old_name(scope, carried));
+    }
+
+    void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
+        rename_index(scope, side == Side::new_side ? carried.shadow : old_name(scope, carried),
+                     carried.object);
+    }
+
+  private:
+    static std::string old_name(const CarryScope &scope, const Carried &carried) {
+        return old_object_name(scope.migration.id, carried.object);
+    }
+
+    static bool must_go(const CarryScope &scope, const Carried &carried) {
+        return carried.definition.rfind("CREATE UNIQUE", 0) == 0 &&
+               !scope.mapping.reverse_is_injective();
+    }
+} const index_carrier;
+
+}  // namespace
+}  // namespace zdm

@@ -1,0 +1,130 @@
+#include "carry/index_definition.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+// One key or included column as CREATE INDEX writes it.
+std::string key_definition(const CarryScope &scope, const Rows &keys, size_t row, Side side,
+                           const std::string &column_name, const std::string &object) {
+    const std::string attribute = keys.text(row, 0);
+    const bool is_expression = !keys.null_text(row, 0);
+    const bool is_mapped =
+        attribute == scope.old_column().current_name(scope.soak_names) && !is_expression;
+    std::string text;
+    if (is_expression)
+        text = fmt::format("({})", rebound(scope, keys.text(row, 1), side, column_name, object));
+    else
+        text = quote(Identifier(is_mapped ? column_name : attribute));
+    if (keys.boolean(row, 2)) return text;  // INCLUDE takes a bare column
+
+    // The mapped column's own collation comes with its type; any other stays as it is.
+    if (!keys.text(row, 3).empty()) text += " COLLATE " + keys.text(row, 3);
+    if (!keys.text(row, 4).empty()) text += " " + keys.text(row, 4);
+    if (!keys.text(row, 5).empty()) text += fmt::format(" ({})", keys.text(row, 5));
+    text += keys.text(row, 6);
+
+    if (is_mapped && side == Side::new_side && keys.text(row, 4).empty()) {
+        ZdmType type{};
+        bool has = false;
+        check(zdm_type_parse(scope.new_column().type.c_str(), true, &type));
+        check(zdm_has_default_opclass(type.oid, keys.oid(row, 7), &has));
+        if (!has)
+            raise(
+                sqlstate::unsupported, {},
+                "zdm: cannot change column {} of {} to {}: {} has no operator class for that type; "
+                "drop the index first",
+                Identifier(scope.old_column().name), scope.migration.relation_name,
+                scope.new_column().type, object);
+    }
+    return text;
+}
+
+}  // namespace
+
+std::string index_definition(const CarryScope &scope, uint32_t index, const std::string &index_name,
+                             Side side, const std::string &column_name) {
+    const Rows head = query(
+        R"(SELECT i.indisunique, m.amname, i.indnkeyatts, c.relname,
+                  pg_get_expr(i.indpred, i.indrelid),
+                  (SELECT string_agg(quote_ident(o.option_name) || '=' || quote_literal(o.option_value), ', ')
+                     FROM pg_options_to_table(c.reloptions) o),
+                  (SELECT quote_ident(t.spcname) FROM pg_tablespace t WHERE t.oid = c.reltablespace),
+                  coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+            WHERE i.indexrelid = $1::oid)",
+        {index});
+    const Rows keys = query(
+        R"(SELECT a.attname, pg_get_indexdef(i.indexrelid, k.n, false), k.n > i.indnkeyatts,
+                  CASE WHEN k.coll <> 0 AND k.coll <> coalesce(a.attcollation, 0)
+                            AND (a.attname IS NOT NULL OR k.coll <> 100)
+                       THEN (SELECT format('%I.%I', n.nspname, c.collname) FROM pg_collation c
+                               JOIN pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = k.coll) END,
+                  CASE WHEN NOT o.opcdefault OR ia.attoptions IS NOT NULL
+                       THEN (SELECT format('%I.%I', n.nspname, o.opcname) FROM pg_namespace n WHERE n.oid = o.opcnamespace) END,
+                  (SELECT string_agg(quote_ident(p.option_name) || '=' || quote_literal(p.option_value), ', ')
+                     FROM pg_options_to_table(ia.attoptions) p),
+                  CASE WHEN m.amname <> 'btree' THEN ''
+                       ELSE CASE k.opt & 3 WHEN 1 THEN ' DESC NULLS LAST' WHEN 2 THEN ' NULLS FIRST'
+                                           WHEN 3 THEN ' DESC' ELSE '' END END,
+                  m.oid
+             FROM pg_index i
+             JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+             CROSS JOIN LATERAL (
+                 SELECT g.n, i.indkey[g.n - 1] AS attnum, i.indcollation[g.n - 1] AS coll,
+                        i.indclass[g.n - 1] AS opclass, i.indoption[g.n - 1] AS opt
+                   FROM generate_series(1, i.indnatts) AS g(n)) k
+             LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum <> 0
+             LEFT JOIN pg_attribute ia ON ia.attrelid = i.indexrelid AND ia.attnum = k.n
+             LEFT JOIN pg_opclass o ON o.oid = k.opclass
+            WHERE i.indexrelid = $1::oid ORDER BY k.n)",
+        {index});
+
+    const std::string object = fmt::format("index {}", Identifier(head.text(0, 3)));
+    std::vector<std::string> key_columns, included;
+    for (size_t row = 0; row < keys.size(); ++row)
+        (keys.boolean(row, 2) ? included : key_columns)
+            .push_back(key_definition(scope, keys, row, side, column_name, object));
+
+    std::string text =
+        fmt::format("CREATE {}INDEX CONCURRENTLY {} ON {} USING {} ({})",
+                    head.boolean(0, 0) ? "UNIQUE " : "", Identifier(index_name), scope.table,
+                    Identifier(head.text(0, 1)), fmt::join(key_columns, ", "));
+    if (!included.empty()) text += fmt::format(" INCLUDE ({})", fmt::join(included, ", "));
+    if (head.boolean(0, 7)) text += " NULLS NOT DISTINCT";
+    if (head.null_text(0, 5)) text += fmt::format(" WITH ({})", head.text(0, 5));
+    if (head.null_text(0, 6)) text += fmt::format(" TABLESPACE {}", head.text(0, 6));
+    if (head.null_text(0, 4))
+        text +=
+            fmt::format(" WHERE {}", rebound(scope, head.text(0, 4), side, column_name, object));
+    return text;
+}
+
+Step create_index_step(Phase phase, const std::string &index, const std::string &definition) {
+    return {0,
+            phase,
+            "create_index",
+            index,
+            fmt::format("Build index {} beside the writes", Identifier(index)),
+            definition,
+            "SHARE UPDATE EXCLUSIVE"};
+}
+
+Step drop_index_step(const CarryScope &scope, const std::string &index) {
+    return {0,
+            Phase::done,
+            "drop_index",
+            index,
+            fmt::format("Drop the old side's index {}", Identifier(index)),
+            fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}.{}", scope.schema, Identifier(index)),
+            "SHARE UPDATE EXCLUSIVE"};
+}
+
+void rename_index(const CarryScope &scope, const std::string &from, const std::string &to) {
+    query(fmt::format("ALTER INDEX {}.{} RENAME TO {}", scope.schema, Identifier(from),
+                      Identifier(to)));
+}
+
+}  // namespace zdm

@@ -1,0 +1,99 @@
+// Primary keys and unique constraints: the index is built CONCURRENTLY, the constraint is put on it
+// at cutover without a scan. The old constraint is dropped but its index kept as a plain one until
+// contract (zdm_constraint_release_index), so that revert needs no build; see index.cpp for when
+// not.
+#include "carry/carrier.hpp"
+#include "carry/index_definition.hpp"
+#include "state/names.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+class Key final : public Carrier {
+  public:
+    Key(const char *name, const char *keyword, const char *contype, int rank) noexcept
+        : name_(name), keyword_(keyword), contype_(contype), rank_(rank) {}
+
+    const char *name() const override { return name_; }
+    int rank() const override { return rank_; }
+
+    std::vector<Carried> find(const CarryScope &scope,
+                              std::vector<Dependent> &dependents) const override {
+        std::vector<Carried> found;
+        // Left unclaimed, so refused by name. A deferrable one lets a transaction hold duplicates
+        // for a moment, which the counterpart's plain unique index would not.
+        if (scope.partitioned || !scope.mapping.is_pair()) return found;
+        const Rows rows = query(
+            R"(SELECT k.oid, k.conname, k.conindid
+                 FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
+                WHERE k.conrelid = $1::oid AND k.contype = $2::"char" AND NOT k.condeferrable
+                  AND i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered
+                  AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
+                ORDER BY k.conname)",
+            {scope.migration.relation, contype_});
+        for (size_t row = 0; row < rows.size(); ++row) {
+            if (!claim(dependents, pg_constraint_id, rows.oid(row, 0))) continue;
+            const std::string object = rows.text(row, 1);
+            const uint32_t index = rows.oid(row, 2);
+            const std::string shadow = new_object_name(scope.migration.id, object);
+            found.push_back(
+                {name(), object, shadow,
+                 index_definition(scope, index, old_object_name(scope.migration.id, object),
+                                  Side::old_side, scope.old_column().soak_name),
+                 index_definition(scope, index, shadow, Side::new_side, scope.new_column().name)});
+        }
+        return found;
+    }
+
+    std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
+        return {create_index_step(Phase::build, carried.shadow, carried.shadow_definition)};
+    }
+
+    std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
+        if (scope.mapping.reverse_is_injective()) return {};
+        return {create_index_step(Phase::soak, old_name(scope, carried), carried.definition)};
+    }
+
+    std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
+        if (!scope.mapping.reverse_is_injective()) return {};
+        return {drop_index_step(scope, old_name(scope, carried))};
+    }
+
+    void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
+        const bool keep = side == Side::new_side || scope.mapping.reverse_is_injective();
+        const Rows rows =
+            query("SELECT oid FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
+                  {scope.migration.relation, carried.object});
+        if (keep) check(zdm_constraint_release_index(rows.oid(0, 0)));
+        query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", scope.table,
+                          Identifier(carried.object)));
+        if (keep)
+            rename_index(scope, carried.object,
+                         side == Side::new_side ? carried.shadow : old_name(scope, carried));
+    }
+
+    void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
+        query(fmt::format(
+            "ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}", scope.table,
+            Identifier(carried.object), keyword_,
+            Identifier(side == Side::new_side ? carried.shadow : old_name(scope, carried))));
+    }
+
+  private:
+    static std::string old_name(const CarryScope &scope, const Carried &carried) {
+        return old_object_name(scope.migration.id, carried.object);
+    }
+
+    const char *name_;
+    const char *keyword_;
+    const char *contype_;
+    int rank_;
+};
+
+const Key primary_key("primary_key", "PRIMARY KEY", "p", 60);
+const Key unique_constraint("unique_constraint", "UNIQUE", "u", 61);
+
+}  // namespace
+}  // namespace zdm

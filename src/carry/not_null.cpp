@@ -1,0 +1,90 @@
+// NOT NULL: by a CHECK that is validated online, so that SET NOT NULL at cutover finds it proved
+// and scans nothing (tablecmds.c, NotNullImpliedByRelConstraints). The old column is set free at
+// cutover: a value that does not fit it becomes NULL there and must not fail the write.
+#include "carry/carrier.hpp"
+#include "state/names.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+class NotNull final : public Carrier {
+  public:
+    const char *name() const override { return "not_null"; }
+    int rank() const override { return 30; }
+
+    std::vector<Carried> find(const CarryScope &scope,
+                              std::vector<Dependent> &dependents) const override {
+        std::vector<Carried> found;
+        for (const auto &column : scope.mapping.old_columns) {
+            const Rows rows = query(
+                R"(SELECT c.oid FROM pg_attribute a
+                     LEFT JOIN pg_constraint c ON c.conrelid = a.attrelid AND c.contype = 'n' AND a.attnum = ANY (c.conkey)
+                    WHERE a.attrelid = $1::oid AND a.attname = $2 AND a.attnotnull)",
+                {scope.migration.relation, column.current_name(scope.soak_names)});
+            if (rows.empty()) continue;
+            if (rows.null_text(0, 0)) claim(dependents, pg_constraint_id, rows.oid(0, 0));
+            found.push_back({name(), column.name,
+                             new_object_name(scope.migration.id, column.name + "_not_null"),
+                             "NOT NULL", scope.mapping.is_pair() ? "NOT NULL" : ""});
+        }
+        return found;
+    }
+
+    std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
+        if (!scope.mapping.is_pair()) return {};
+        return proof(scope, Phase::build, carried.shadow, column_of(scope, Side::new_side));
+    }
+
+    std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
+        return proof(scope, Phase::soak, proof_of_old(scope, carried), old_column(scope, carried));
+    }
+
+    // The new column keeps its NOT NULL after a revert: the next cutover needs no second proof, and
+    // it asks for no more than the CHECK asked for before.
+    void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
+        if (side == Side::old_side)
+            query(fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL", scope.table,
+                              old_column(scope, carried)));
+    }
+
+    void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
+        if (side == Side::new_side && !scope.mapping.is_pair()) return;
+        const bool to_old = side == Side::old_side;
+        const Identifier column = to_old ? old_column(scope, carried) : column_of(scope, side);
+        const Identifier check(to_old ? proof_of_old(scope, carried) : carried.shadow);
+        query(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL", scope.table, column));
+        query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", scope.table, check));
+    }
+
+  private:
+    static std::vector<Step> proof(const CarryScope &scope, Phase phase,
+                                   const std::string &constraint, const Identifier &column) {
+        return {{0, phase, "add_constraint", constraint,
+                 fmt::format("Demand that {} is not NULL in new writes", column),
+                 fmt::format("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID",
+                             scope.table, Identifier(constraint), column),
+                 "ACCESS EXCLUSIVE"},
+                {0, phase, "validate_constraint", constraint,
+                 fmt::format("Prove that {} is not NULL in any row", column),
+                 fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", scope.table,
+                             Identifier(constraint)),
+                 "SHARE UPDATE EXCLUSIVE"}};
+    }
+
+    static std::string proof_of_old(const CarryScope &scope, const Carried &carried) {
+        return old_object_name(scope.migration.id, carried.object + "_not_null");
+    }
+
+    static Identifier old_column(const CarryScope &scope, const Carried &carried) {
+        for (const auto &column : scope.mapping.old_columns)
+            if (column.name == carried.object)
+                return Identifier(column.current_name(scope.soak_names));
+        raise(sqlstate::undefined_column, {}, "{}: column {} is not part of it",
+              described(scope.migration), Identifier(carried.object));
+    }
+} const not_null_carrier;
+
+}  // namespace
+}  // namespace zdm

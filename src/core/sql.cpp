@@ -1,0 +1,65 @@
+#include "core/sql.hpp"
+
+#include <cstdlib>
+
+#include "core/user.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+std::string quote(const Identifier &identifier) {
+    const char *quoted = nullptr;
+    check(zdm_quote_identifier(identifier.name.c_str(), &quoted));
+    return quoted;
+}
+
+std::string quote(const Literal &literal) {
+    const char *quoted = nullptr;
+    check(zdm_quote_literal(literal.text.c_str(), &quoted));
+    return quoted;
+}
+
+int64_t Rows::integer(size_t row, size_t column) const {
+    return std::strtoll(text(row, column).c_str(), nullptr, 10);
+}
+
+double Rows::number(size_t row, size_t column) const {
+    return std::strtod(text(row, column).c_str(), nullptr);
+}
+
+Rows run_sql(const char *sql, const Parameters &parameters, bool keep_plan) {
+    std::vector<const char *> values;
+    values.reserve(parameters.size());
+    for (const auto &parameter : parameters)
+        values.push_back(parameter.text ? parameter.text->c_str() : nullptr);
+
+    ZdmResult result{};
+    check(zdm_sql_execute(sql, static_cast<int>(values.size()), values.data(), keep_plan, &result));
+    Rows rows;
+    rows.count_ = result.rows;
+    if (result.table == nullptr) return rows;
+    rows.columns_ = static_cast<size_t>(result.columns);
+    rows.cells_.reserve(rows.count_ * rows.columns_);
+    for (uint64_t row = 0; row < result.rows; ++row)
+        for (int column = 1; column <= result.columns; ++column) {
+            const char *value = nullptr;
+            check(zdm_sql_value(&result, row, column, &value));
+            rows.cells_.push_back(value ? Text(value) : std::nullopt);
+        }
+    zdm_sql_free(&result);
+    return rows;
+}
+
+Rows query(const std::string &sql, const Parameters &parameters) {
+    return run_sql(sql.c_str(), parameters, false);
+}
+
+Rows catalog(const char *sql, const Parameters &parameters) {
+    uint32_t owner = 0;
+    check(zdm_extension_owner(&owner));
+    UserScope as_extension_owner(owner, zdm_user_local_context());
+    return run_sql(sql, parameters, true);
+}
+
+}  // namespace zdm

@@ -1,0 +1,61 @@
+// What a kind makes of a request: everything but the steps that need the migration's number.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "state/mapping.hpp"
+#include "state/migration.hpp"
+#include "state/step.hpp"
+
+namespace zdm {
+
+//
+// First only what tells one request from another (a replay must not fail because its first call has
+// succeeded), then complete() checks and works out the rest.
+struct Draft {
+    std::string kind;
+    std::string object;      // last part of the default name
+    std::string definition;  // canonical text of the request, to tell a replay from a conflict
+    std::vector<std::string> columns;  // existing columns that it is about
+    std::function<void(Draft &)> complete;
+    Phase target = Phase::ready;
+    Mapping mapping;          // empty where nothing is shadowed
+    std::vector<Step> steps;  // all steps of a kind without mapping
+    bool immutable = true;    // expressions depend on no setting
+    bool already_so = false;  // the table has the shape that is asked for
+};
+
+// The table that a request is about. Raises at once, and changes nothing, for what zdm does not
+// work on: 42P01, 42501 (not the owner), ZD004 (naming why), 25006 on a standby.
+struct Table {
+    uint32_t relation = 0;
+    uint32_t owner = 0;
+    std::string name;    // schema.table as people write it
+    std::string quoted;  // for SQL
+    bool partitioned = false;
+};
+
+Table table_for_migration(uint32_t relation);
+
+struct Column {
+    std::string name;
+    int attnum = 0;
+    uint32_t type = 0;
+    int32_t typmod = 0;
+    uint32_t collation = 0;
+    std::string type_name;
+};
+
+// Empty where the table has no such column.
+std::optional<Column> find_column(const Table &table, const std::string &name);
+
+// A column that may be shadowed. Raises 42703, or ZD004 for generated, identity and inherited ones
+// and for what hangs on it outside of pg_depend (privileges, options).
+Column column_for_migration(const Table &table, const std::string &name);
+
+// Raises 42701 where the table has that column already, 42622 where the name is too long.
+void check_new_column_name(const Table &table, const std::string &name);
+
+}  // namespace zdm

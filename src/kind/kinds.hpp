@@ -1,0 +1,22 @@
+// The kinds of migration: each turns a request and the table's catalog entries into a draft. They
+// raise at once for what cannot be done, and change nothing.
+#pragma once
+
+#include "kind/draft.hpp"
+
+namespace zdm {
+
+Draft draft_change_type(const Table &table, const std::string &column_name,
+                        const std::string &new_type, const Text &forward, const Text &reverse,
+                        bool cascade);
+
+Draft draft_rename_column(const Table &table, const std::string &column_name,
+                          const std::string &new_name);
+
+// old_columns: names; new_columns: "name type"; one forward per new column, one reverse per old
+// one.
+Draft draft_replace_columns(const Table &table, const std::vector<std::string> &old_columns,
+                            const std::vector<std::string> &new_columns,
+                            const std::vector<Text> &forward, const std::vector<Text> &reverse);
+
+}  // namespace zdm

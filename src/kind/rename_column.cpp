@@ -1,0 +1,34 @@
+// rename_column: both names are columns, kept equal, from expand until contract: applications of
+// before and after the deploy work side by side, whatever they read or write.
+#include "kind/kinds.hpp"
+#include "kind/mapping_plan.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+Draft draft_rename_column(const Table &table, const std::string &column_name,
+                          const std::string &new_name) {
+    Draft draft;
+    draft.kind = "rename_column";
+    draft.object = column_name;
+    draft.definition =
+        fmt::format("rename_column {} to {}", Identifier(column_name), Identifier(new_name));
+    draft.columns = {column_name};
+    draft.already_so = !find_column(table, column_name) && find_column(table, new_name);
+    draft.complete = [=](Draft &self) {
+        const Column column = column_for_migration(table, column_name);
+        check_new_column_name(table, new_name);
+        const ZdmType type = new_column_type(table, column.type_name, true);
+        if (type.collation != column.collation)
+            raise(sqlstate::unsupported, {},
+                  "zdm: cannot rename column {} of {}: it has a collation of its own, which cannot "
+                  "come along yet",
+                  Identifier(column_name), table.name);
+        self.mapping.old_columns = {{column.name, column.name, column.type_name, "$2", true}};
+        self.mapping.new_columns = {{new_name, new_name, column.type_name, "$1", true}};
+    };
+    return draft;
+}
+
+}  // namespace zdm

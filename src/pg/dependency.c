@@ -1,0 +1,75 @@
+/*
+ * dependency.c - dependencies that no SQL statement can make or break.
+ */
+#include "pg/guard.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_trigger.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+/*
+ * The sync trigger reads columns that only its arguments name. Without a dependency a schema tool
+ * that drops columns it does not know would succeed, and the two sides would part in silence.
+ */
+ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,
+                                 const int *attnums) {
+    GUARD_BEGIN();
+    ObjectAddress dependent;
+
+    ObjectAddressSet(dependent, TriggerRelationId, trigger);
+    for (int i = 0; i < count; i++) {
+        ObjectAddress column;
+
+        ObjectAddressSubSet(column, RelationRelationId, relation, attnums[i]);
+        recordDependencyOn(&dependent, &column, DEPENDENCY_NORMAL);
+    }
+    CommandCounterIncrement();
+    GUARD_END();
+}
+
+/*
+ * An index that ADD CONSTRAINT made belongs to its constraint (pg_depend, internal) and would go
+ * with it. The reverse of what ADD CONSTRAINT ... USING INDEX does (index_constraint_create,
+ * INDEX_CONSTR_CREATE_REMOVE_OLD_DEPS): let it depend on its columns instead, and be primary no
+ * more.
+ */
+ErrorData *zdm_constraint_release_index(uint32_t constraint) {
+    GUARD_BEGIN();
+    Oid index = get_constraint_index(constraint);
+    HeapTuple tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index));
+    Form_pg_index form;
+    Relation pg_index;
+    ObjectAddress dependent;
+
+    if (!HeapTupleIsValid(tuple)) elog(ERROR, "constraint %u has no index", constraint);
+    form = (Form_pg_index)GETSTRUCT(tuple);
+    deleteDependencyRecordsForClass(RelationRelationId, index, ConstraintRelationId,
+                                    DEPENDENCY_INTERNAL);
+    ObjectAddressSet(dependent, RelationRelationId, index);
+    for (int i = 0; i < form->indnatts; i++) {
+        ObjectAddress column;
+
+        if (form->indkey.values[i] == 0) continue;
+        ObjectAddressSubSet(column, RelationRelationId, form->indrelid, form->indkey.values[i]);
+        recordDependencyOn(&dependent, &column, DEPENDENCY_AUTO);
+    }
+    form->indisprimary = false;
+    form->indimmediate = true;
+    pg_index = table_open(IndexRelationId, RowExclusiveLock);
+    CatalogTupleUpdate(pg_index, &tuple->t_self, tuple);
+    table_close(pg_index, RowExclusiveLock);
+    CacheInvalidateRelcacheByRelid(form->indrelid);
+    CommandCounterIncrement();
+    GUARD_END();
+}

@@ -1,0 +1,161 @@
+/*
+ * parse.c - types and mapping expressions through the server's own parser and deparser.
+ */
+#include "pg/guard.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_type.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "pg/expression.h"
+#include "pg/version.h"
+
+/* Whatever is deparsed is schema-qualified and re-parsed under this path. */
+static int pin_search_path(void) {
+    int nest = NewGUCNestLevel();
+
+    (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_SAVE, true, 0, false);
+    return nest;
+}
+
+ErrorData *zdm_type_parse(const char *text, bool canonical, ZdmType *type) {
+    GUARD_BEGIN();
+    Oid oid;
+    int32 typmod;
+    int nest;
+
+    if (pg_strcasecmp(text, "serial") == 0 || pg_strcasecmp(text, "bigserial") == 0 ||
+        pg_strcasecmp(text, "smallserial") == 0 || pg_strcasecmp(text, "serial4") == 0 ||
+        pg_strcasecmp(text, "serial8") == 0 || pg_strcasecmp(text, "serial2") == 0)
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+             errmsg("\"%s\" is not a type but an integer with a sequence; name the integer type",
+                    text)));
+    nest = canonical ? pin_search_path() : NewGUCNestLevel();
+    zdm_parse_type_string(text, &oid, &typmod);
+    AtEOXact_GUC(true, nest);
+    if (get_typtype(oid) == TYPTYPE_PSEUDO)
+        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                        errmsg("no column can have pseudo-type %s", format_type_be(oid))));
+    type->oid = oid;
+    type->typmod = typmod;
+    type->collation = get_typcollation(oid);
+    nest = pin_search_path();
+    type->name = format_type_with_typemod(oid, typmod);
+    AtEOXact_GUC(true, nest);
+    GUARD_END();
+}
+
+static ZdmMappedColumn *mapped_columns(int count, const ZdmColumn *columns) {
+    ZdmMappedColumn *mapped = palloc(sizeof(ZdmMappedColumn) * (count + 1));
+
+    for (int i = 0; i < count; i++)
+        mapped[i] = (ZdmMappedColumn){.name = columns[i].name,
+                                      .attnum = columns[i].attnum,
+                                      .type = columns[i].type,
+                                      .typmod = columns[i].typmod,
+                                      .collation = columns[i].collation};
+    return mapped;
+}
+
+/* ACCESS SHARE on the relation, as any query that names its columns takes it. */
+ErrorData *zdm_expression_canonical(uint32_t relation, const char *text, int count,
+                                    const ZdmColumn *columns, uint32_t type, int32_t typmod,
+                                    uint32_t collation, bool explicit_cast,
+                                    ZdmExpression *expression) {
+    GUARD_BEGIN();
+    Relation rel = table_open(relation, AccessShareLock);
+    Node *node = zdm_expression_parse(rel, text, count, mapped_columns(count, columns), true, true,
+                                      type, typmod, collation, explicit_cast);
+    int nest = pin_search_path();
+
+    expression->text = deparse_expression(
+        node, deparse_context_for(RelationGetRelationName(rel), relation), false, false);
+    AtEOXact_GUC(true, nest);
+    expression->total = zdm_expression_is_total(node);
+    expression->immutable = !contain_mutable_functions(node);
+    table_close(rel, NoLock);
+    GUARD_END();
+}
+
+ErrorData *zdm_expression_remap(uint32_t relation, const char *text, int count,
+                                const ZdmColumn *columns, const char **remapped) {
+    GUARD_BEGIN();
+    Relation rel = table_open(relation, AccessShareLock);
+    int nest = pin_search_path();
+    Node *node = zdm_expression_parse(rel, text, count, mapped_columns(count, columns), true, true,
+                                      InvalidOid, -1, InvalidOid, false);
+
+    *remapped = deparse_expression(
+        node, deparse_context_for(RelationGetRelationName(rel), relation), false, false);
+    AtEOXact_GUC(true, nest);
+    table_close(rel, NoLock);
+    GUARD_END();
+}
+
+/* Follows tablecmds.c, ATColumnChangeRequiresRewrite. */
+static bool expression_rewrites(Node *expression, AttrNumber attnum) {
+    for (;;) {
+        if (IsA(expression, Var) && ((Var *)expression)->varattno == attnum) return false;
+        if (IsA(expression, RelabelType))
+            expression = (Node *)((RelabelType *)expression)->arg;
+        else if (IsA(expression, CoerceToDomain)) {
+            CoerceToDomain *domain = (CoerceToDomain *)expression;
+
+            if (DomainHasConstraints(domain->resulttype)) return true;
+            expression = (Node *)domain->arg;
+        } else if (IsA(expression, FuncExpr)) {
+            FuncExpr *call = (FuncExpr *)expression;
+
+            if ((call->funcid != F_TIMESTAMPTZ_TIMESTAMP &&
+                 call->funcid != F_TIMESTAMP_TIMESTAMPTZ) ||
+                TimestampTimestampTzRequiresRewrite())
+                return true;
+            expression = linitial(call->args);
+        } else
+            return true;
+    }
+}
+
+ErrorData *zdm_type_change_rewrites(uint32_t relation, int attnum, const ZdmType *type,
+                                    bool *rewrites) {
+    GUARD_BEGIN();
+    Relation rel = table_open(relation, AccessShareLock);
+    Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+    Node *node = (Node *)makeVar(1, attnum, attribute->atttypid, attribute->atttypmod,
+                                 attribute->attcollation, 0);
+
+    node = coerce_to_target_type(NULL, node, exprType(node), type->oid, type->typmod,
+                                 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+    if (node == NULL)
+        *rewrites = true;
+    else
+        *rewrites = attribute->attcollation != type->collation ||
+                    expression_rewrites((Node *)expression_planner((Expr *)node), attnum);
+    table_close(rel, NoLock);
+    GUARD_END();
+}
+
+ErrorData *zdm_has_default_opclass(uint32_t type, uint32_t access_method, bool *has) {
+    GUARD_BEGIN();
+    *has = OidIsValid(GetDefaultOpClass(type, access_method));
+    GUARD_END();
+}

@@ -1,0 +1,29 @@
+// What hangs on the old columns and comes along at cutover: rows of zdm.carried.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "state/migration.hpp"
+
+namespace zdm {
+
+struct Carried {
+    std::string carrier;            // names the code in src/carry
+    std::string object;             // its name on the old column, and for ever
+    std::string shadow;             // its counterpart's name until cutover
+    std::string definition;         // on the old column
+    std::string shadow_definition;  // on the new one
+
+    bool operator==(const Carried &other) const {
+        return carrier == other.carrier && object == other.object &&
+               definition == other.definition && shadow_definition == other.shadow_definition;
+    }
+    bool operator!=(const Carried &other) const { return !(*this == other); }
+};
+
+std::vector<Carried> load_carried(int64_t migration);
+void replace_carried(int64_t migration, const std::vector<Carried> &carried);
+
+}  // namespace zdm

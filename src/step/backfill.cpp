@@ -1,0 +1,127 @@
+// backfill: copy the rows that existed before expand, in place, page by page (src/hot has the page
+// engine). Whatever is written after expand is in sync already, so the bound is the size that each
+// heap had right after it.
+//
+// Asynchronous commit is safe: rows and cursor are of one transaction, so a crash loses both or
+// neither. The engine's own place inside a window is memory only; after a crash or an error it
+// begins again at the saved cursor and passes rows in sync for free.
+#include "step/pass.hpp"
+#include "step/sync_trigger.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+// Owns the engine's state for one heap.
+class Engine {
+  public:
+    Engine(const Scan &scan, const SyncArguments &arguments) {
+        check(zdm_backfill_open(scan.relation, scan.relfilenode, arguments.view(), scan.next_block,
+                                scan.blocks, static_cast<int>(scan.busy_blocks.size()),
+                                scan.busy_blocks.data(), &backfill_));
+    }
+    ~Engine() { zdm_backfill_close(backfill_); }
+    Engine(const Engine &) = delete;
+    Engine &operator=(const Engine &) = delete;
+
+    ZdmBackfillReport run(const Settings &settings) {
+        ZdmBackfillReport report{};
+        check(zdm_backfill_run(backfill_, int64_t{settings.batch_time_ms} * 1000,
+                               settings.wait_for_horizon, &report));
+        return report;
+    }
+
+  private:
+    ZdmBackfill *backfill_ = nullptr;
+};
+
+// Only busy rows are left: their writers decide how long that takes.
+constexpr int64_t busy_pause_ms = 20;
+
+class Backfill final : public StepKind {
+  public:
+    const char *name() const override { return "backfill"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        std::optional<Scan> scan;
+        in_turn(turn, [&] {
+            if (turn.migration.phase < Phase::backfill) set_phase(turn.migration, Phase::backfill);
+            refresh_scans(turn.migration, name());
+            scan = next_scan(turn.migration, name());
+            // Only after a last look at the partitions, in this same snapshot.
+            if (!scan) set_step_state(turn.migration, step, "done");
+        });
+        if (!scan) return Outcome::finished();
+        return run_heap(turn, *scan);
+    }
+
+  private:
+    static Outcome run_heap(Turn &turn, Scan scan) {
+        const SyncArguments arguments(turn.mapping, turn.migration, false);
+        Engine engine(scan, arguments);
+        ScanProgress progress;
+        double busy_ms = 0;
+        const double began_ms = zdm_now_ms();
+        double saved_ms = began_ms;
+        check(zdm_report_activity(fmt::format("zdm backfill of {}", scan.relation_name).c_str()));
+        for (;;) {
+            ZdmBackfillReport report{};
+            bool yield = false;
+            std::string slow;
+            const double box_ms = zdm_now_ms();
+            in_turn(turn, [&] {
+                check(zdm_setting_override("synchronous_commit", "off", true));
+                {
+                    OwnerScope as_owner(turn.migration.owner);
+                    report = engine.run(turn.settings);
+                }
+                progress.rows += report.rows_hot + report.rows_moved;
+                progress.rows_hot += report.rows_hot;
+                progress.rows_moved += report.rows_moved;
+                yield = !turn.refresh() || (!turn.alone && zdm_now_ms() - began_ms > turn_ms);
+                if (report.horizon_stuck)
+                    slow = fmt::format("{} keeps dead rows from being pruned: {}", horizon_holder(),
+                                       turn.settings.wait_for_horizon
+                                           ? "waiting for it to end (zdm.wait_for_horizon)"
+                                           : "writing rows out of place");
+                const double now_ms = zdm_now_ms();
+                if (report.done || report.rewritten || yield || now_ms - saved_ms > save_every_ms) {
+                    progress.busy_seconds = (busy_ms + now_ms - box_ms) / 1000;
+                    progress.done = report.done;
+                    save(turn, scan, report, progress);
+                    progress = {};
+                    busy_ms = -(now_ms - box_ms);
+                    saved_ms = now_ms;
+                }
+            });
+            const double worked_ms = zdm_now_ms() - box_ms;
+            busy_ms += worked_ms;
+            note_slowness(turn, slow);
+            if (report.rewritten || report.done || yield) return Outcome::more();
+            if (report.rows_hot + report.rows_moved == 0 && only_busy_left(report, scan))
+                return Outcome::wait(
+                    fmt::format("waits for rows of {} that others are writing", scan.relation_name),
+                    busy_pause_ms);
+            if (report.horizon_stuck && turn.settings.wait_for_horizon)
+                check(zdm_sleep(busy_pause_ms));
+            if (report.waited_for) check(zdm_sleep(1));
+            busy_ms += pace(turn.settings, worked_ms);
+        }
+    }
+
+    static bool only_busy_left(const ZdmBackfillReport &report, const Scan &scan) {
+        return report.busy_block_count > 0 && report.first_unfinished_block >= scan.blocks;
+    }
+
+    static void save(const Turn &turn, Scan &scan, const ZdmBackfillReport &report,
+                     const ScanProgress &progress) {
+        if (report.rewritten) return;  // refresh_scans starts this heap anew
+        scan.next_block = report.first_unfinished_block;
+        scan.busy_blocks.assign(report.busy_blocks, report.busy_blocks + report.busy_block_count);
+        save_scan(turn.migration, scan, progress);
+    }
+} const backfill;
+
+}  // namespace
+}  // namespace zdm

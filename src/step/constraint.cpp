@@ -1,0 +1,53 @@
+// add_constraint (NOT VALID), validate_constraint, drop_constraint: a condition that holds for new
+// writes from a short lock on, and for every row after a scan that blocks nobody.
+#include "step/lock.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+Rows constraint_of(const Turn &turn, const Step &step) {
+    return query("SELECT convalidated FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
+                 {turn.migration.relation, step.object});
+}
+
+class AddConstraint final : public StepKind {
+  public:
+    const char *name() const override { return "add_constraint"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
+            if (constraint_of(turn, step).empty()) query(step.sql);
+            return Outcome::finished();
+        });
+    }
+} const add_constraint;
+
+class ValidateConstraint final : public StepKind {
+  public:
+    const char *name() const override { return "validate_constraint"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        return under_lock(turn, step, ZDM_SHARE_UPDATE_EXCLUSIVE, [&] {
+            const Rows rows = constraint_of(turn, step);
+            if (rows.empty() || !rows.boolean(0, 0)) query(step.sql);
+            return Outcome::finished();
+        });
+    }
+} const validate_constraint;
+
+class DropConstraint final : public StepKind {
+  public:
+    const char *name() const override { return "drop_constraint"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
+            query(step.sql);
+            return Outcome::finished();
+        });
+    }
+} const drop_constraint;
+
+}  // namespace
+}  // namespace zdm

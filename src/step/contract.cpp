@@ -1,0 +1,30 @@
+// contract: the sync trigger and the old columns go, in one short transaction. After it nothing of
+// zdm is left on the table, and nothing can be reverted.
+#include "carry/carrier.hpp"
+#include "step/lock.hpp"
+#include "step/sync_trigger.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+class Contract final : public StepKind {
+  public:
+    const char *name() const override { return "contract"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
+            const CarryScope scope = carry_scope(turn.migration, turn.mapping);
+            drop_sync_trigger(scope);
+            for (const auto &column : turn.mapping.old_columns)
+                query(fmt::format("ALTER TABLE {} DROP COLUMN {}", scope.table,
+                                  Identifier(column.soak_name)));
+            set_phase(turn.migration, Phase::done);
+            return Outcome::finished();
+        });
+    }
+} const contract;
+
+}  // namespace
+}  // namespace zdm

@@ -1,0 +1,116 @@
+#include "step/lock.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+// A transaction older than this will not end within a lock_timeout.
+constexpr double old_transaction_seconds = 2;
+
+std::vector<uint32_t> relations_of(const Migration &migration) {
+    const Rows rows = query(
+        R"(SELECT c.oid FROM pg_class c
+            WHERE c.oid = $1::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass))
+            ORDER BY c.oid)",
+        {migration.relation});
+    std::vector<uint32_t> relations;
+    for (size_t row = 0; row < rows.size(); ++row) relations.push_back(rows.oid(row, 0));
+    if (relations.empty())
+        raise(sqlstate::undefined_table, {},
+              "{}: the table was dropped; SELECT zdm.abort({}) closes the migration",
+              described(migration), Literal(migration.name));
+    return relations;
+}
+
+// Who holds the table against us, in words; "" = nobody for longer than min_seconds. Read as the
+// session's user: the ages of other roles' transactions are not for everybody, so their queries are
+// not shown.
+std::string holder(const Migration &migration, int mode, double min_seconds) {
+    const Rows rows = query(
+        R"(SELECT l.pid, l.mode, extract(epoch FROM clock_timestamp() - a.xact_start)::float8, a.state,
+                  l.relation::regclass
+             FROM pg_locks l
+             LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+            WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()
+              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+              AND (l.relation = $1::oid OR l.relation IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+              AND ($3::integer = 8 OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
+              AND coalesce(a.backend_type, '') <> 'autovacuum worker'
+              AND (a.xact_start IS NULL OR a.xact_start < clock_timestamp() - make_interval(secs => $2::float8))
+            ORDER BY a.xact_start NULLS FIRST LIMIT 1)",
+        {migration.relation, min_seconds, mode});
+    if (rows.empty()) return "";
+    if (!rows.null_text(0, 0))
+        return fmt::format("a prepared transaction holds {} on {}", rows.text(0, 1),
+                           rows.text(0, 4));
+    return fmt::format("pid {} holds {} on {} for {:.0f} s ({})", rows.text(0, 0), rows.text(0, 1),
+                       rows.text(0, 4), rows.number(0, 2), rows.text(0, 3));
+}
+
+}  // namespace
+
+int64_t retry_pause_ms(int attempts) {
+    constexpr int64_t pauses[] = {100,  100,  100,  500,  500,   500,   2000,
+                                  2000, 2000, 5000, 5000, 10000, 10000, 30000};
+    const size_t last = std::size(pauses) - 1;
+    const auto pause = pauses[std::min<size_t>(static_cast<size_t>(std::max(attempts, 0)), last)];
+    return static_cast<int64_t>(static_cast<double>(pause) * (0.75 + zdm_random() / 2));
+}
+
+Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<Outcome()> &body,
+                   const std::string &final_state) {
+    const auto &migration = turn.migration;
+    Outcome outcome;
+    double asked_ms = 0, locked_ms = 0;
+    try {
+        in_turn(turn, [&] {
+            const auto relations = relations_of(migration);
+            const std::string blocker = holder(migration, mode, old_transaction_seconds);
+            if (!blocker.empty()) {
+                outcome = Outcome::wait(fmt::format("waits for a lock: {}", blocker),
+                                        std::max<int64_t>(retry_pause_ms(step.attempts), 250));
+                return;
+            }
+            hold_migration(migration);
+            asked_ms = zdm_now_ms();
+            check(zdm_lock_relations(static_cast<int>(relations.size()), relations.data(), mode,
+                                     turn.settings.lock_timeout_ms));
+            locked_ms = zdm_now_ms();
+            {
+                OwnerScope as_owner(migration.owner);
+                outcome = body();
+            }
+            if (outcome.is_done()) set_step_state(migration, step, final_state);
+        });
+    } catch (Error &error) {
+        const bool lock_lost =
+            error.sqlstate() == sqlstate::lock_not_available || error.sqlstate() == "40P01";
+        if (!lock_lost || asked_ms == 0) throw;
+        // Found out afterwards, when nobody queues behind us any more.
+        in_turn(turn, [&] {
+            const std::string blocker = holder(migration, mode, 0);
+            outcome = Outcome::wait(
+                fmt::format("waits for a lock: {}; tried for {:.0f} ms, {} attempts so far",
+                            blocker.empty() ? "busy" : blocker, zdm_now_ms() - asked_ms,
+                            step.attempts + 1),
+                retry_pause_ms(step.attempts));
+            record_lock_times(migration, step.ordinal, zdm_now_ms() - asked_ms, 0);
+        });
+        return outcome;
+    }
+    if (locked_ms > 0) {
+        const double released_ms = zdm_now_ms();
+        in_transaction([&] {
+            record_lock_times(migration, step.ordinal, locked_ms - asked_ms,
+                              released_ms - locked_ms);
+        });
+    }
+    return outcome;
+}
+
+}  // namespace zdm

@@ -1,0 +1,25 @@
+// The one policy for every strong lock.
+//
+// A waiting ACCESS EXCLUSIVE stops every later reader, so: look first (a transaction that has held
+// the table for seconds will not let go in milliseconds: wait without queueing), queue for at most
+// zdm.lock_timeout, step aside and come back after a growing, jittered pause. Several tables (a
+// partitioned one and its partitions) in OID order, all or nothing. What the lock costs others, the
+// longest wait and the longest hold, is kept in zdm.step.
+#pragma once
+
+#include <functional>
+
+#include "step/step.hpp"
+
+namespace zdm {
+
+// Runs body under the lock, as the table's owner, in one transaction that also gives the step its
+// final state (done, or undone / pending when it is taken back) where body returns Outcome done.
+// mode: ZDM_ACCESS_EXCLUSIVE, ...
+Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<Outcome()> &body,
+                   const std::string &final_state = "done");
+
+// Pause before the next attempt: short at first, at most a minute, +-25 %.
+int64_t retry_pause_ms(int attempts);
+
+}  // namespace zdm

@@ -1,0 +1,32 @@
+#include "step/step.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+const StepKind *StepKind::first_ = nullptr;
+
+const StepKind &StepKind::find(const std::string &name) {
+    for (const StepKind *kind = first_; kind != nullptr; kind = kind->next_)
+        if (name == kind->name()) return *kind;
+    raise(sqlstate::undefined_object, {}, "zdm: this version knows no step \"{}\"", name);
+}
+
+Outcome StepKind::undo(Turn &, const Step &) const { return Outcome::finished(); }
+
+bool Turn::refresh() {
+    const auto now = load_migration(migration.id);
+    const bool same = now && now->target == migration.target &&
+                      now->settings == migration.settings &&
+                      (now->state == "running" || now->state == "waiting");
+    if (now) migration = *now;
+    return same;
+}
+
+int ordinal_of(const Migration &migration, const std::string &kind) {
+    for (const auto &step : load_steps(migration.id))
+        if (step.kind == kind) return step.ordinal;
+    raise(sqlstate::undefined_object, {}, "{} has no step {}", described(migration), kind);
+}
+
+}  // namespace zdm

@@ -1,0 +1,58 @@
+#include "step/unfit.hpp"
+
+#include "carry/index_definition.hpp"
+#include "state/names.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+std::string condition(const CarryScope &scope) {
+    std::vector<std::string> old_null, new_given;
+    for (const auto &column : scope.mapping.old_columns)
+        old_null.push_back(fmt::format("{} IS NULL", Identifier(column.soak_name)));
+    for (const auto &column : scope.mapping.new_columns)
+        new_given.push_back(fmt::format("{} IS NOT NULL", Identifier(column.soak_name)));
+    return fmt::format("{} AND ({})", fmt::join(old_null, " AND "), fmt::join(new_given, " OR "));
+}
+
+std::string index_name(const CarryScope &scope) {
+    return new_object_name(scope.migration.id, "unfit");
+}
+
+}  // namespace
+
+int64_t count_unfit(const CarryScope &scope) {
+    if (scope.mapping.reverse_is_total()) return 0;
+    return query(fmt::format("SELECT count(*) FROM {} WHERE {}", scope.table, condition(scope)))
+        .integer(0, 0);
+}
+
+void raise_unfit(const Migration &migration, int64_t count) {
+    if (count == 0) return;
+    raise(sqlstate::discrepancies, {},
+          "{} cannot be reverted: {} row{} written since cutover would lose {} value, because it "
+          "does "
+          "not fit the old column; change or delete {} and SELECT zdm.revert({}) again, or SELECT "
+          "zdm.contract({})",
+          described(migration), count, count == 1 ? "" : "s", count == 1 ? "its" : "their",
+          count == 1 ? "it" : "them", Literal(migration.name), Literal(migration.name));
+}
+
+std::vector<Step> unfit_index_steps(const CarryScope &scope) {
+    if (scope.mapping.reverse_is_total() || scope.partitioned) return {};
+    return {create_index_step(
+        Phase::soak, index_name(scope),
+        fmt::format("CREATE INDEX CONCURRENTLY {} ON {} (({})) WHERE {}",
+                    Identifier(index_name(scope)), scope.table,
+                    fmt::format("{} IS NULL", Identifier(scope.mapping.old_columns[0].soak_name)),
+                    condition(scope)))};
+}
+
+void drop_unfit_index(const CarryScope &scope) {
+    query(fmt::format("DROP INDEX IF EXISTS {}.{}", scope.schema, Identifier(index_name(scope))));
+}
+
+}  // namespace zdm

@@ -1,0 +1,108 @@
+// verify: a full pass that counts rows whose two sides are not consistent. Old and new live in one
+// tuple, so one snapshot sees both: no retries, no false alarms.
+//
+// Counters, cursor and discrepancies are of one transaction. A pass that a crash interrupted goes
+// on where it was; one that found something begins anew.
+#include "state/discrepancy.hpp"
+#include "step/pass.hpp"
+#include "step/sync_trigger.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+class Verify final : public StepKind {
+  public:
+    const char *name() const override { return "verify"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        std::optional<Scan> scan;
+        int64_t discrepancies = 0;
+        bool new_heaps = false;
+        in_turn(turn, [&] {
+            if (step.state != "running") {
+                delete_scans(turn.migration, name());
+                resolve_discrepancies(turn.migration);
+            }
+            if (turn.migration.phase < Phase::verify) set_phase(turn.migration, Phase::verify);
+            if (!sync_trigger_is_intact(turn.migration)) raise_trigger(turn.migration);
+            // A partition that was attached since has rows that nobody has copied.
+            new_heaps = refresh_scans(turn.migration, "backfill") > 0;
+            if (new_heaps) return;
+            refresh_scans(turn.migration, name());
+            scan = next_scan(turn.migration, name());
+            if (scan) return;
+            discrepancies = scan_discrepancies(turn.migration);
+            if (discrepancies == 0) set_step_state(turn.migration, step, "done");
+        });
+        if (new_heaps)
+            return Outcome::back_to(
+                ordinal_of_backfill(turn),
+                "a partition was attached or rewritten: its rows are copied first");
+        if (scan) return run_heap(turn, *scan);
+        if (discrepancies > 0) raise_discrepancies(turn.migration, discrepancies);
+        return Outcome::finished();
+    }
+
+  private:
+    static int ordinal_of_backfill(Turn &turn) {
+        int ordinal = 0;
+        in_turn(turn, [&] { ordinal = ordinal_of(turn.migration, "backfill"); });
+        return ordinal;
+    }
+
+    static Outcome run_heap(Turn &turn, Scan scan) {
+        const SyncArguments arguments(turn.mapping, turn.migration, turn.migration.soaking());
+        const double began_ms = zdm_now_ms();
+        check(zdm_report_activity(fmt::format("zdm verify of {}", scan.relation_name).c_str()));
+        double slept_ms = 0;
+        for (;;) {
+            ZdmVerifyReport report{};
+            bool yield = false;
+            const double box_ms = zdm_now_ms();
+            in_turn(turn, [&] {
+                {
+                    OwnerScope as_owner(turn.migration.owner);
+                    check(zdm_verify_run(scan.relation, scan.relfilenode, arguments.view(),
+                                         scan.next_block, scan.blocks,
+                                         int64_t{turn.settings.batch_time_ms} * 1000,
+                                         turn.settings.verify_limit, &report));
+                }
+                yield = !turn.refresh() || (!turn.alone && zdm_now_ms() - began_ms > turn_ms);
+                if (report.rewritten) return;  // refresh_scans starts this heap anew
+                insert_discrepancies(turn.migration, scan.relation, report);
+                scan.next_block = report.next_block;
+                ScanProgress progress;
+                progress.rows = report.rows;
+                progress.discrepancies = report.discrepancies;
+                progress.busy_seconds = (zdm_now_ms() - box_ms + slept_ms) / 1000;
+                progress.done = report.done;
+                save_scan(turn.migration, scan, progress);
+            });
+            if (report.done || report.rewritten || yield) return Outcome::more();
+            slept_ms = pace(turn.settings, zdm_now_ms() - box_ms);
+        }
+    }
+
+    [[noreturn]] static void raise_trigger(const Migration &migration) {
+        raise(
+            sqlstate::not_ready, {},
+            "{}: the sync trigger was disabled or dropped, so writes since may have parted old and "
+            "new; SELECT zdm.abort({}) and start again",
+            described(migration), Literal(migration.name));
+    }
+
+    [[noreturn]] static void raise_discrepancies(const Migration &migration, int64_t count) {
+        raise(
+            sqlstate::discrepancies, {},
+            "{}: {} row{} differ{} between old and new (SELECT * FROM zdm.discrepancy WHERE name = "
+            "{}); correct the data or the expression, SELECT zdm.repair({}), then SELECT "
+            "zdm.resume({})",
+            described(migration), count, count == 1 ? "" : "s", count == 1 ? "s" : "",
+            Literal(migration.name), Literal(migration.name), Literal(migration.name));
+    }
+} const verify;
+
+}  // namespace
+}  // namespace zdm

@@ -1,0 +1,161 @@
+#include "worker/advance.hpp"
+
+#include <algorithm>
+
+#include "state/event.hpp"
+#include "step/lock.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+struct Move {
+    std::optional<Step> step;
+    bool backwards = false;
+};
+
+bool began(const Step &step) { return step.state != "pending" && step.state != "undone"; }
+
+// The plan is walked forward to the target; back through soak's steps for revert; back through all
+// for abort.
+Move next_move(const Migration &migration, const std::vector<Step> &steps) {
+    const bool reverting = migration.phase == Phase::soak && migration.target == Phase::ready;
+    if (migration.target == Phase::aborted || reverting) {
+        for (auto step = steps.rbegin(); step != steps.rend(); ++step)
+            if (began(*step) && (!reverting || step->phase >= Phase::soak)) return {*step, true};
+        return {std::nullopt, true};
+    }
+    for (const auto &step : steps)
+        if (!step.done() && step.phase <= migration.target) return {step, false};
+    return {};
+}
+
+// What will pass by itself: try again later instead of giving up.
+bool passes_by_itself(const std::string &sqlstate) {
+    const std::string code_class = sqlstate.substr(0, 2);
+    return code_class == "53" || code_class == "40" || code_class == "58" || sqlstate == "55P03" ||
+           sqlstate == "57014" || sqlstate == "55006";
+}
+
+void record_outcome(Turn &turn, const Move &move, const Outcome &outcome) {
+    const Migration &migration = turn.migration;
+    switch (outcome.kind) {
+        case Outcome::Kind::done:
+            if (move.backwards)
+                set_step_state(migration, *move.step,
+                               move.step->phase >= Phase::soak ? "pending" : "undone");
+            if (migration.state == "waiting") set_state(migration, "running", "");
+            break;
+        case Outcome::Kind::again:
+            if (migration.state == "waiting") set_state(migration, "running", "");
+            break;
+        case Outcome::Kind::waiting:
+            // While it waits for others the step counts its attempts.
+            set_step_state(migration, *move.step, move.step->state == "done" ? "done" : "waiting",
+                           outcome.reason);
+            set_state(migration, "waiting", outcome.reason);
+            break;
+        case Outcome::Kind::replan:
+            reset_steps_from(migration, outcome.replan_from);
+            record_event(migration, "replan", to_string(migration.phase),
+                         {{"reason", outcome.reason}});
+            set_state(migration, "running", outcome.reason);
+            break;
+    }
+}
+
+// The step's own transaction is rolled back; why it failed is kept in a new one.
+int64_t record_failure(const Migration &seen, const Step &step, const Error &error) {
+    const std::string code = error.sqlstate();
+    const std::string detail = error.detail();
+    std::string reason = error.what();
+    if (reason.rfind("zdm:", 0) != 0)
+        reason = fmt::format("{}: step {} ({}): {}{}{}", described(seen), step.ordinal, step.kind,
+                             reason, detail.empty() ? "" : "; ", detail);
+    int64_t pause_ms = 0;
+    in_transaction([&] {
+        const auto now = load_migration(seen.id);
+        if (!now) return;
+        if (passes_by_itself(code)) {
+            set_step_state(*now, step, "waiting", reason);
+            set_state(*now, "waiting", reason, code);
+            pause_ms = std::max<int64_t>(retry_pause_ms(step.attempts), 100);
+        } else {
+            set_step_state(*now, step, "failed", reason);
+            set_state(*now, "failed", reason, code);
+        }
+    });
+    return pause_ms;
+}
+
+void arrive(Turn &turn, bool backwards) {
+    in_turn(turn, [&] {
+        const Phase phase = backwards && turn.migration.target == Phase::aborted ? Phase::aborted
+                            : backwards                                          ? Phase::ready
+                                        : turn.migration.target;
+        if (turn.migration.phase != phase) set_phase(turn.migration, phase);
+    });
+}
+
+// Steps of a phase beyond the present target: verified, and waiting for cutover on the way.
+bool reached_ready(const Migration &migration, const std::vector<Step> &steps) {
+    return migration.phase == Phase::verify &&
+           std::all_of(steps.begin(), steps.end(),
+                       [](const Step &step) { return step.done() || step.phase > Phase::verify; });
+}
+
+}  // namespace
+
+namespace {
+
+int64_t take_turn(const Migration &migration, bool alone) {
+    Turn turn{migration, {}, {}, alone};
+    Move move;
+    bool at_ready = false;
+    in_turn(turn, [&] {
+        turn.mapping = load_mapping(migration.id);
+        const auto steps = load_steps(migration.id);
+        move = next_move(migration, steps);
+        at_ready = !move.backwards && reached_ready(migration, steps);
+        if (at_ready) {
+            set_phase(migration, Phase::ready);
+            return;
+        }
+        if (!move.step) return;
+        if (!move.backwards && move.step->state != "running")
+            set_step_state(migration, *move.step, "running");
+    });
+    if (at_ready) return 0;
+    if (!move.step) {
+        arrive(turn, move.backwards);
+        return 0;
+    }
+
+    const StepKind &kind = StepKind::find(move.step->kind);
+    try {
+        const Outcome outcome =
+            move.backwards ? kind.undo(turn, *move.step) : kind.run(turn, *move.step);
+        in_turn(turn, [&] { record_outcome(turn, move, outcome); });
+        return outcome.pause_ms;
+    } catch (Error &error) {
+        if (error.sqlstate() == "57P01" || error.sqlstate() == "57P02") throw;
+        return record_failure(migration, *move.step, error);
+    }
+}
+
+}  // namespace
+
+int64_t advance(const Migration &migration, bool alone) {
+    try {
+        return take_turn(migration, alone);
+    } catch (Error &error) {
+        // A caller's open transaction has changed this migration (a target, a pause). Not a word of
+        // that can be written down before it ends; so only come back.
+        if (error.sqlstate() != sqlstate::lock_not_available) throw;
+        return 100;
+    }
+}
+
+}  // namespace zdm
