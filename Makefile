@@ -26,6 +26,6 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-src/hot/%.o: PG_CXXFLAGS += -fno-exceptions -fno-rtti
+src/hot/%.o: override CXXFLAGS += -fno-exceptions -fno-rtti -Wno-register -Wno-unused-parameter -Wno-sign-compare
 
 -include $(OBJS:.o=.d)

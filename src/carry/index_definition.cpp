@@ -62,10 +62,9 @@ std::string index_definition(const CarryScope &scope, uint32_t index, const std:
                             AND (a.attname IS NOT NULL OR k.coll <> 100)
                        THEN (SELECT format('%I.%I', n.nspname, c.collname) FROM pg_collation c
                                JOIN pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = k.coll) END,
-                  CASE WHEN NOT o.opcdefault OR ia.attoptions IS NOT NULL
+                  CASE WHEN NOT o.opcdefault OR options.given IS NOT NULL
                        THEN (SELECT format('%I.%I', n.nspname, o.opcname) FROM pg_namespace n WHERE n.oid = o.opcnamespace) END,
-                  (SELECT string_agg(quote_ident(p.option_name) || '=' || quote_literal(p.option_value), ', ')
-                     FROM pg_options_to_table(ia.attoptions) p),
+                  options.given,
                   CASE WHEN m.amname <> 'btree' THEN ''
                        ELSE CASE k.opt & 3 WHEN 1 THEN ' DESC NULLS LAST' WHEN 2 THEN ' NULLS FIRST'
                                            WHEN 3 THEN ' DESC' ELSE '' END END,
@@ -79,6 +78,10 @@ std::string index_definition(const CarryScope &scope, uint32_t index, const std:
              LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum <> 0
              LEFT JOIN pg_attribute ia ON ia.attrelid = i.indexrelid AND ia.attnum = k.n
              LEFT JOIN pg_opclass o ON o.oid = k.opclass
+             -- Servers since 15.20 keep a stamp of their own (pg_attver) among the options.
+             LEFT JOIN LATERAL (
+                 SELECT string_agg(quote_ident(p.option_name) || '=' || quote_literal(p.option_value), ', ') AS given
+                   FROM pg_options_to_table(ia.attoptions) p WHERE p.option_name <> 'pg_attver') options ON true
             WHERE i.indexrelid = $1::oid ORDER BY k.n)",
         {index});
 

@@ -89,8 +89,8 @@ Column column_for_migration(const Table &table, const std::string &name) {
         raise(sqlstate::undefined_column, {}, "zdm: table {} has no column {}", table.name,
               Identifier(name));
     const Rows rows = query(
-        R"(SELECT a.attidentity, a.attgenerated, a.attacl IS NOT NULL, a.attoptions IS NOT NULL,
-                  coalesce(a.attstattarget, -1) <> -1, a.attcompression <> '',
+        R"(SELECT a.attidentity, a.attgenerated, a.attacl IS NOT NULL, EXISTS (SELECT FROM pg_options_to_table(a.attoptions) o WHERE o.option_name LIKE 'n\_distinct%'),
+                  a.attstattarget IS NOT NULL AND a.attstattarget <> -1, a.attcompression <> '',
                   a.attstorage <> t.typstorage,
                   EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = a.attrelid AND a.attnum = ANY (p.partattrs::int2[])),
                   EXISTS (SELECT FROM pg_seclabel s WHERE s.objoid = a.attrelid AND s.classoid = 'pg_class'::regclass AND s.objsubid = a.attnum)

@@ -17,8 +17,8 @@ ZdmExpression canonical(const Table &table, Draft &draft, const ExpressionReques
 ZdmType column_type(const Column &column);
 ZdmColumn parameter(const std::string &name, const ZdmType &type);
 
-// A type for a new column: parsed, no pseudo-type, no domain with constraints (42704, 0A000, ZD004).
-// canonical: the text is zdm's own, not a user's.
+// A type for a new column: parsed, no pseudo-type, no domain with constraints (42704, 0A000,
+// ZD004). canonical: the text is zdm's own, not a user's.
 ZdmType new_column_type(const Table &table, const std::string &text, bool canonical = false);
 
 // expand, backfill, survey, and whatever follows from what hangs on the columns. Raises ZD004.

@@ -36,6 +36,8 @@ ErrorData *zdm_sql_value(const ZdmResult *result, uint64_t row, int column, cons
 void zdm_sql_free(const ZdmResult *result);
 ErrorData *zdm_quote_identifier(const char *name, const char **quoted);
 ErrorData *zdm_quote_literal(const char *text, const char **quoted);
+/* A copy in the memory of whoever called the SQL function (SPI_palloc). */
+ErrorData *zdm_copy_text(const char *text, const char **copy);
 /* How many bytes of the text fit without cutting a character in two. */
 ErrorData *zdm_clip_text(const char *text, int bytes, int *kept);
 

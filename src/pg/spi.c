@@ -44,8 +44,9 @@ static SPIPlanPtr kept_plan(const char *sql, int count, Oid *types) {
 }
 
 /*
- * A caller's search_path may put anything before pg_catalog; what zdm asks the server (who owns this
- * table?) and what it writes as the extension's owner must not be answered by a caller's function.
+ * A caller's search_path may put anything before pg_catalog; what zdm asks the server (who owns
+ * this table?) and what it writes as the extension's owner must not be answered by a caller's
+ * function.
  */
 static int pin_search_path(void) {
     int nest;
@@ -110,5 +111,13 @@ ErrorData *zdm_quote_literal(const char *text, const char **quoted) {
 ErrorData *zdm_clip_text(const char *text, int bytes, int *kept) {
     GUARD_BEGIN();
     *kept = pg_mbcliplen(text, strlen(text), bytes);
+    GUARD_END();
+}
+
+ErrorData *zdm_copy_text(const char *text, const char **copy) {
+    GUARD_BEGIN();
+    size_t size = strlen(text) + 1;
+
+    *copy = memcpy(SPI_palloc(size), text, size);
     GUARD_END();
 }

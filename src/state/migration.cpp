@@ -88,7 +88,7 @@ int64_t insert_migration(const Migration &migration) {
         R"(INSERT INTO zdm.migration (name, kind, relation, relation_name, owner, definition, target,
                                       revertible, evaluation, settings)
            VALUES ($1, $2, $3::oid, $4, $5::oid, $6, $7, $8::boolean, $9,
-                   string_to_array(nullif($10, ''), E'\x01'))
+                   string_to_array($10, E'\x01'))
            RETURNING id)",
         {migration.name, migration.kind, migration.relation, migration.relation_name,
          migration.owner, migration.definition, to_string(migration.target), migration.revertible,

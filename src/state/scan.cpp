@@ -64,7 +64,7 @@ std::optional<Scan> next_scan(const Migration &migration, const std::string &kin
 
 void save_scan(const Migration &migration, const Scan &scan, const ScanProgress &progress) {
     catalog(R"(UPDATE zdm.scan
-                  SET next_block = $4::bigint, busy_blocks = coalesce(string_to_array(nullif($5, ''), ' '), '{}')::bigint[],
+                  SET next_block = $4::bigint, busy_blocks = string_to_array($5, ' ')::bigint[],
                       rows_done = rows_done + $6::bigint, rows_hot = rows_hot + $7::bigint,
                       rows_moved = rows_moved + $8::bigint, discrepancies = discrepancies + $9::bigint,
                       busy_seconds = busy_seconds + $10::float8, done = $11::boolean,

@@ -6,7 +6,7 @@
 // they commit, then start a worker, which finds the lock taken and leaves. So the last look for
 // work comes after the lock was given back: whoever committed before that look is seen by it, and
 // whoever commits later finds the lock free.
-#include "worker/worker.hpp"
+#include "worker/worker.h"
 
 #include <algorithm>
 #include <map>

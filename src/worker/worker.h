@@ -1,4 +1,4 @@
-// What entry/worker.c calls.
+/* worker.h - what entry/worker.c calls. */
 #pragma once
 
 #include "pg/bridge.h"

@@ -1,0 +1,130 @@
+// Looking closely: a verify pass and repairs in the caller's session, and the gate for deploys.
+#include "api/api.h"
+#include "api/common.hpp"
+
+#include "core/boundary.hpp"
+#include "state/discrepancy.hpp"
+#include "state/event.hpp"
+#include "state/mapping.hpp"
+#include "state/settings.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+// Old and new side can be compared: every row was copied.
+void check_comparable(const Migration &migration, const char *what) {
+    check_owner(migration);
+    if (migration.phase >= Phase::build && migration.phase <= Phase::soak &&
+        !load_mapping(migration.id).new_columns.empty())
+        return;
+    raise(sqlstate::wrong_phase, {}, "{} cannot be {} in phase {}: {}", described(migration), what,
+          to_string(migration.phase),
+          migration.unfinished()
+              ? fmt::format("rows are still being copied; CALL zdm.wait({}) first",
+                            Literal(migration.name))
+              : std::string("there is only one side left"));
+}
+
+int64_t verify(const Migration &migration) {
+    check_comparable(migration, "verified");
+    const SyncArguments arguments(load_mapping(migration.id), migration, migration.soaking());
+    const Settings settings = apply_settings(migration);
+    resolve_discrepancies(migration);
+    const Rows heaps = query(
+        R"(SELECT c.oid, pg_relation_filenode(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::bigint
+             FROM pg_class c
+            WHERE c.relkind = 'r'
+              AND (c.oid = $1::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass) WHERE isleaf))
+            ORDER BY c.oid)",
+        {migration.relation});
+    int64_t count = 0;
+    for (size_t row = 0; row < heaps.size(); ++row) {
+        ZdmVerifyReport report{};
+        check(zdm_verify_run(heaps.oid(row, 0), heaps.oid(row, 1), arguments.view(), 0,
+                             static_cast<uint32_t>(heaps.integer(row, 2)), 0, settings.verify_limit,
+                             &report));
+        insert_discrepancies(migration, heaps.oid(row, 0), report);
+        count += report.discrepancies;
+    }
+    record_event(migration, "verify", to_string(migration.phase),
+                 {{"discrepancies", std::to_string(count)}});
+    return count;
+}
+
+// Where the row of a key is now. The key's columns are compared in their own types.
+std::optional<std::pair<uint32_t, uint16_t>> locate(const OpenDiscrepancy &discrepancy) {
+    const Rows table =
+        query("SELECT oid::regclass FROM pg_class WHERE oid = $1::oid", {discrepancy.relation});
+    if (table.empty()) return std::nullopt;
+    const Rows keys = query(
+        R"(SELECT k.key, format_type(a.atttypid, a.atttypmod)
+             FROM jsonb_object_keys($1::jsonb) AS k(key)
+             LEFT JOIN pg_attribute a ON a.attrelid = $2::oid AND a.attname = k.key AND a.attnum > 0)",
+        {discrepancy.key, discrepancy.relation});
+    std::vector<std::string> conditions;
+    for (size_t row = 0; row < keys.size(); ++row)
+        conditions.push_back(fmt::format("{} = ($1::jsonb ->> {})::{}",
+                                         Identifier(keys.text(row, 0)), Literal(keys.text(row, 0)),
+                                         keys.null_text(row, 1) ? keys.text(row, 1) : "tid"));
+    const Rows found =
+        query(fmt::format("SELECT (ctid::text::point)[0]::bigint, (ctid::text::point)[1]::integer "
+                          "FROM ONLY {} WHERE {}",
+                          table.text(0, 0), fmt::join(conditions, " AND ")),
+              {discrepancy.key});
+    if (found.empty()) return std::nullopt;
+    return std::make_pair(static_cast<uint32_t>(found.integer(0, 0)),
+                          static_cast<uint16_t>(found.integer(0, 1)));
+}
+
+int64_t repair(const Migration &migration) {
+    check_comparable(migration, "repaired");
+    const SyncArguments arguments(load_mapping(migration.id), migration, migration.soaking());
+    int64_t count = 0;
+    for (const auto &discrepancy : open_discrepancies(migration)) {
+        const auto place = locate(discrepancy);
+        bool repaired = false;
+        if (place)
+            check(zdm_repair_row(discrepancy.relation, arguments.view(), place->first,
+                                 place->second, &repaired));
+        // A row that is gone has nothing to disagree about any more.
+        if (repaired || !place) resolve_discrepancy(discrepancy.row_id);
+        count += repaired;
+    }
+    record_event(migration, "repair", to_string(migration.phase),
+                 {{"rows", std::to_string(count)}});
+    return count;
+}
+
+void assert_ready(const Migration &migration) {
+    if (migration.state != "failed" && migration.phase >= Phase::ready &&
+        migration.phase <= Phase::done)
+        return;
+    const Rows rows = catalog(
+        R"(SELECT state, message, round(progress * 100), next_action FROM zdm.status
+            WHERE name = $1 ORDER BY started_at DESC LIMIT 1)",
+        {migration.name});
+    raise(sqlstate::not_ready, {}, "{} is not ready: phase {} ({} %), {}{}{}; next: {}",
+          described(migration), to_string(migration.phase), rows.text(0, 2), rows.text(0, 0),
+          rows.text(0, 1).empty() ? "" : ": ", rows.text(0, 1), rows.text(0, 3));
+}
+
+}  // namespace
+
+}  // namespace zdm
+
+using namespace zdm;
+
+ErrorData *zdm_api_verify(const char *name, int64_t *count) noexcept {
+    return boundary([&] { *count = verify(migration_to_look_at(name)); });
+}
+
+ErrorData *zdm_api_repair(const char *name, int64_t *count) noexcept {
+    return boundary([&] { *count = repair(migration_to_look_at(name)); });
+}
+
+ErrorData *zdm_api_assert_ready(const char *name) noexcept {
+    return boundary([&] { assert_ready(migration_to_look_at(name)); });
+}

@@ -1,0 +1,183 @@
+// Starting a migration: validate, write it down, ask for the worker at commit. Takes no strong
+// lock, so it may sit in a migration file whose transaction stays open for minutes.
+#include "api/api.h"
+#include "api/common.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "core/boundary.hpp"
+#include "core/transaction.hpp"
+#include "kind/kinds.hpp"
+#include "kind/mapping_plan.hpp"
+#include "state/event.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+constexpr const char *recorded_settings[] = {
+    "zdm.lock_timeout", "zdm.batch_time",       "zdm.pace",
+    "zdm.max_workers",  "zdm.max_wal_rate",     "zdm.max_replica_lag",
+    "zdm.min_soak",     "zdm.wait_for_horizon", "zdm.verify_limit"};
+
+// The worker is another process: what this session has set goes with the migration.
+std::vector<std::string> session_settings() {
+    std::vector<std::string> settings;
+    for (const char *name : recorded_settings) {
+        const char *value = nullptr;
+        check(zdm_setting_of_session(name, &value));
+        if (value != nullptr) settings.push_back(fmt::format("{}={}", name, value));
+    }
+    return settings;
+}
+
+// Expressions that depend on settings give the same everywhere only under the same ones.
+std::string evaluation_settings(const Draft &draft) {
+    if (draft.immutable) return "";
+    return query(R"(SELECT string_agg(name || '=' || current_setting(name), ';')
+                      FROM unnest(ARRAY['TimeZone', 'DateStyle', 'IntervalStyle', 'extra_float_digits',
+                                        'bytea_output', 'lc_monetary']) AS name)")
+        .text(0, 0);
+}
+
+// True: the same request as an earlier one, which is running or has led to what the table is now.
+bool is_replay(const Migration &earlier, const Table &table, const Draft &draft) {
+    const bool same = earlier.relation == table.relation && earlier.definition == draft.definition;
+    if (earlier.unfinished() && !same)
+        raise(sqlstate::conflicting_definition, {},
+              "{} is unfinished (phase {}) and has another definition ({}); finish it or SELECT "
+              "zdm.abort({}), or give this one another name",
+              described(earlier), to_string(earlier.phase), earlier.definition,
+              Literal(earlier.name));
+    return same && (earlier.unfinished() || (earlier.phase == Phase::done && draft.already_so));
+}
+
+void check_overlap(const Table &table, const Draft &draft) {
+    const Rows rows = catalog(
+        R"(SELECT m.name, c.name FROM zdm.migration m JOIN zdm.mapped_column c ON c.migration = m.id
+            WHERE m.relation = $1::oid AND m.phase NOT IN ('done', 'aborted')
+              AND ARRAY[c.name, c.soak_name] && string_to_array($2, E'\x01') LIMIT 1)",
+        {table.relation, fmt::format("{}", fmt::join(draft.columns, "\x01"))});
+    if (!rows.empty())
+        raise(
+            sqlstate::conflicting_definition, {},
+            "zdm: column {} of {} belongs to the unfinished migration \"{}\"; finish it or SELECT "
+            "zdm.abort({}) first",
+            Identifier(rows.text(0, 1)), table.name, rows.text(0, 0), Literal(rows.text(0, 0)));
+}
+
+void record(const Table &table, const Draft &draft, Migration migration) {
+    migration.id = insert_migration(migration);
+    if (draft.mapping.new_columns.empty())
+        insert_steps(migration, draft.steps);
+    else {
+        insert_mapping(migration.id, draft.mapping);
+        plan_mapping(migration, draft.mapping);
+    }
+    record_event(migration, "start", "queued",
+                 {{"definition", draft.definition}, {"table", table.name}});
+    zdm_worker_launch_at_commit();
+}
+
+std::string start(uint32_t relation, const char *given_name,
+                  const std::function<Draft(const Table &)> &make_draft) {
+    const Table table = table_for_migration(relation);
+    Draft draft = make_draft(table);
+    Migration migration;
+    migration.name = given_name ? given_name : fmt::format("{}.{}", table.name, draft.object);
+    if (migration.name.empty())
+        raise(sqlstate::invalid_parameter, {}, "zdm: a migration's name cannot be empty");
+
+    const auto earlier = latest_migration(migration.name);
+    if (earlier && is_replay(*earlier, table, draft)) {
+        if (earlier->unfinished()) zdm_worker_launch_at_commit();
+        return earlier->name;
+    }
+    check_overlap(table, draft);
+    draft.complete(draft);
+
+    migration.kind = draft.kind;
+    migration.relation = table.relation;
+    migration.relation_name = table.name;
+    migration.owner = table.owner;
+    migration.definition = draft.definition;
+    migration.target = draft.target;
+    migration.revertible = draft.mapping.new_columns.empty() || draft.mapping.revertible();
+    migration.settings = session_settings();
+    migration.evaluation = evaluation_settings(draft);
+    // Another session may start the same one at this moment: the index decides, after its commit.
+    const auto lost = attempt({"23505"}, [&] { record(table, draft, migration); });
+    if (lost) {
+        const auto other = latest_migration(migration.name);
+        if (!other || !is_replay(*other, table, draft))
+            raise(
+                sqlstate::conflicting_definition, {},
+                "zdm: another session has just started a migration \"{}\"; look at zdm.status and "
+                "try again",
+                migration.name);
+    }
+    return migration.name;
+}
+
+Text nullable(const char *text) { return text ? Text(text) : std::nullopt; }
+
+std::string required(const char *text, const char *what) {
+    if (text == nullptr) raise("22004", {}, "zdm: {} cannot be NULL", what);
+    return text;
+}
+
+std::vector<Text> texts(ZdmTextArray array) {
+    std::vector<Text> result;
+    for (int i = 0; i < array.count; ++i) result.push_back(nullable(array.values[i]));
+    return result;
+}
+
+std::vector<std::string> names(ZdmTextArray array, const char *what) {
+    std::vector<std::string> result;
+    for (int i = 0; i < array.count; ++i) result.push_back(required(array.values[i], what));
+    return result;
+}
+
+}  // namespace
+
+}  // namespace zdm
+
+using namespace zdm;
+
+ErrorData *zdm_api_change_type(uint32_t relation, const char *column, const char *new_type,
+                               const char *forward, const char *reverse, bool cascade,
+                               const char *name, const char **result) noexcept {
+    return boundary([&] {
+        *result = returned(start(relation, name, [&](const Table &table) {
+            return draft_change_type(table, required(column, "column_name"),
+                                     required(new_type, "new_type"), nullable(forward),
+                                     nullable(reverse), cascade);
+        }));
+    });
+}
+
+ErrorData *zdm_api_rename_column(uint32_t relation, const char *column, const char *new_name,
+                                 const char *name, const char **result) noexcept {
+    return boundary([&] {
+        *result = returned(start(relation, name, [&](const Table &table) {
+            return draft_rename_column(table, required(column, "column_name"),
+                                       required(new_name, "new_name"));
+        }));
+    });
+}
+
+ErrorData *zdm_api_replace_columns(uint32_t relation, ZdmTextArray old_columns,
+                                   ZdmTextArray new_columns, ZdmTextArray forward,
+                                   ZdmTextArray reverse, const char *name,
+                                   const char **result) noexcept {
+    return boundary([&] {
+        *result = returned(start(relation, name, [&](const Table &table) {
+            return draft_replace_columns(table, names(old_columns, "an old column's name"),
+                                         names(new_columns, "a new column"), texts(forward),
+                                         texts(reverse));
+        }));
+    });
+}

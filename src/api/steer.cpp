@@ -1,0 +1,198 @@
+// Steering: every call checks, sets a target or a state, and returns; the worker does the rest
+// after commit. Asking for what is already so is no error.
+#include "api/api.h"
+#include "api/common.hpp"
+
+#include "carry/carrier.hpp"
+#include "core/boundary.hpp"
+#include "state/step.hpp"
+#include "step/unfit.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+[[noreturn]] void refuse(const Migration &migration, const char *what, const std::string &why,
+                         const std::string &instead) {
+    raise(sqlstate::wrong_phase, {}, "{} cannot be {}: {}; {}", described(migration), what, why,
+          instead);
+}
+
+std::string go_to(const Migration &migration, Phase target) {
+    if (migration.target != target) set_target(migration, target);
+    if (migration.phase != target) zdm_worker_launch_at_commit();
+    return to_string(target);
+}
+
+void refuse_if_failed(const Migration &migration, const char *what) {
+    if (migration.state == "failed")
+        refuse(migration, what, fmt::format("it has failed ({})", migration.message),
+               fmt::format("mend that and SELECT zdm.resume({}) first", Literal(migration.name)));
+}
+
+std::string cutover(const Migration &migration) {
+    if (migration.phase == Phase::done || migration.target == Phase::done) return "done";
+    if (migration.target == Phase::aborted)
+        refuse(migration, "cut over", "it is aborted", "start it again");
+    if (migration.phase == Phase::soak && migration.target == Phase::ready)
+        refuse(migration, "cut over", "it is being reverted",
+               fmt::format("CALL zdm.wait({}, 'ready') first", Literal(migration.name)));
+    refuse_if_failed(migration, "cut over");
+    return go_to(migration, Phase::soak);
+}
+
+bool contract_began(const Migration &migration) {
+    for (const auto &step : load_steps(migration.id))
+        if (step.phase == Phase::done && step.state != "pending") return true;
+    return false;
+}
+
+// Counting in the caller's session answers at once; past this size the worker counts online.
+constexpr int64_t countable_blocks = 50000;
+
+void refuse_unfit(const Migration &migration) {
+    const Mapping mapping = load_mapping(migration.id);
+    const CarryScope scope = carry_scope(migration, mapping);
+    const int64_t blocks =
+        query(
+            "SELECT coalesce(sum(pg_relation_size(relid)), pg_relation_size($1::oid)) / 8192 FROM "
+            "pg_partition_tree($1::oid::regclass)",
+            {migration.relation})
+            .integer(0, 0);
+    if (blocks > countable_blocks) return;
+    raise_unfit(migration, count_unfit(scope));
+}
+
+std::string revert(const Migration &migration) {
+    if (migration.phase == Phase::done)
+        refuse(migration, "reverted", "it is done and the old columns are dropped",
+               "start a migration the other way");
+    if (migration.target == Phase::aborted)
+        refuse(migration, "reverted", "it is aborted", "nothing is left to do");
+    if (migration.phase == Phase::soak) {
+        if (migration.target == Phase::done && contract_began(migration))
+            refuse(migration, "reverted", "contract has begun to drop the old columns",
+                   "start a migration the other way when it is done");
+        if (migration.target != Phase::ready) refuse_unfit(migration);
+    }
+    return go_to(migration, Phase::ready);
+}
+
+std::string contract(const Migration &migration, bool force) {
+    if (migration.phase == Phase::done) return "done";
+    if (migration.target == Phase::aborted)
+        refuse(migration, "contracted", "it is aborted", "start it again");
+    if (migration.target == Phase::done) return go_to(migration, Phase::done);
+    if (migration.phase != Phase::soak)
+        refuse(migration, "contracted",
+               fmt::format("it is in phase {}", to_string(migration.phase)),
+               fmt::format("SELECT zdm.cutover({}) first", Literal(migration.name)));
+    if (migration.target == Phase::ready && migration.state != "failed")
+        refuse(migration, "contracted", "it is being reverted",
+               fmt::format("CALL zdm.wait({}, 'ready') first", Literal(migration.name)));
+    if (!force) {
+        const Settings settings = apply_settings(migration);
+        const double left =
+            catalog(
+                R"(SELECT $2::float8 - extract(epoch FROM clock_timestamp() - soak_since)
+                                     FROM zdm.migration WHERE id = $1::bigint)",
+                {migration.id, static_cast<int64_t>(settings.min_soak_seconds)})
+                .number(0, 0);
+        if (left > 0)
+            refuse(migration, "contracted", fmt::format("zdm.min_soak has {:.0f} s to go", left),
+                   fmt::format("wait, or SELECT zdm.contract({}, force => true)",
+                               Literal(migration.name)));
+    }
+    return go_to(migration, Phase::done);
+}
+
+std::string abort(const Migration &migration) {
+    if (migration.phase == Phase::soak)
+        refuse(migration, "aborted", "the new columns are in use since cutover",
+               fmt::format("SELECT zdm.revert({}) first", Literal(migration.name)));
+    if (migration.phase == Phase::done)
+        refuse(migration, "aborted", "it is done and the old columns are dropped",
+               "start a migration the other way");
+    return go_to(migration, Phase::aborted);
+}
+
+std::string pause(const Migration &migration) {
+    if (!migration.unfinished())
+        refuse(migration, "paused", fmt::format("it is {}", to_string(migration.phase)),
+               "nothing is left to do");
+    set_state(migration, "paused", "paused by an operator; writes stay in sync");
+    return to_string(migration.target);
+}
+
+std::string resume(const Migration &migration) {
+    if (!migration.unfinished()) return to_string(migration.target);
+    if (migration.state == "paused" || migration.state == "failed")
+        set_state(migration, migration.phase == migration.target ? "idle" : "running", "");
+    if (migration.phase != migration.target) zdm_worker_launch_at_commit();
+    return to_string(migration.target);
+}
+
+std::string configure(const Migration &migration, const std::string &setting, const Text &value) {
+    const std::string full = setting.rfind("zdm.", 0) == 0 ? setting : "zdm." + setting;
+    if (full == "zdm.mode" || full == "zdm.guard")
+        raise(sqlstate::invalid_parameter, {}, "{}: {} counts for a session, not for a migration",
+              described(migration), full);
+    check(zdm_setting_override(full.c_str(), value ? value->c_str() : nullptr, false));
+    set_setting(migration, full, value);
+    if (migration.has_work()) zdm_worker_launch_at_commit();
+    return to_string(migration.target);
+}
+
+template <typename Body>
+ErrorData *steer(const char *name, const char **result, Body &&body) noexcept {
+    return boundary([&] { *result = returned(body(migration_to_steer(name))); });
+}
+
+}  // namespace
+
+}  // namespace zdm
+
+using namespace zdm;
+
+ErrorData *zdm_api_cutover(const char *name, const char **result) noexcept {
+    return steer(name, result, cutover);
+}
+
+ErrorData *zdm_api_revert(const char *name, const char **result) noexcept {
+    return steer(name, result, revert);
+}
+
+ErrorData *zdm_api_contract(const char *name, bool force, const char **result) noexcept {
+    return steer(name, result,
+                 [&](const Migration &migration) { return contract(migration, force); });
+}
+
+ErrorData *zdm_api_abort(const char *name, const char **result) noexcept {
+    return steer(name, result, zdm::abort);
+}
+
+ErrorData *zdm_api_pause(const char *name, const char **result) noexcept {
+    return steer(name, result, zdm::pause);
+}
+
+ErrorData *zdm_api_resume(const char *name, const char **result) noexcept {
+    return steer(name, result, resume);
+}
+
+ErrorData *zdm_api_configure(const char *name, const char *setting, const char *value,
+                             const char **result) noexcept {
+    return steer(name, result, [&](const Migration &migration) {
+        return configure(migration, setting, value ? Text(value) : std::nullopt);
+    });
+}
+
+ErrorData *zdm_api_wake(int32_t *unfinished) noexcept {
+    return boundary([&] {
+        const auto migrations = unfinished_migrations();
+        *unfinished = static_cast<int32_t>(migrations.size());
+        for (const auto &migration : migrations)
+            if (migration.has_work()) return zdm_worker_launch_at_commit();
+    });
+}

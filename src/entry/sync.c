@@ -1,0 +1,24 @@
+/*
+ * sync.c - the SQL function of the sync trigger; what it does is in hot/row_trigger.cpp.
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "fmgr.h"
+
+#include "hot/hot.h"
+
+PG_FUNCTION_INFO_V1(zdm_sync);
+
+Datum zdm_sync(PG_FUNCTION_ARGS) {
+    TriggerData *data = (TriggerData *)fcinfo->context;
+
+    if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
+        !TRIGGER_FIRED_FOR_ROW(data->tg_event) || TRIGGER_FIRED_BY_DELETE(data->tg_event))
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+             errmsg(
+                 "zdm.sync can only be called as a trigger BEFORE INSERT OR UPDATE FOR EACH ROW")));
+    return PointerGetDatum(zdm_hot_sync(fcinfo));
+}

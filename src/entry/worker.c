@@ -1,0 +1,66 @@
+/*
+ * worker.c - the worker's process.
+ *
+ * It connects as the bootstrap superuser, because a table's owner may be a role that cannot log in;
+ * everything that it does to a table it does as that owner in a restricted security context, as
+ * VACUUM and CREATE INDEX do.
+ */
+#include "entry/entry.h"
+
+#include <unistd.h>
+
+#include "common/relpath.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+
+#include "worker/worker.h"
+
+PGDLLEXPORT void zdm_worker_main(Datum argument);
+
+/* A worker that the postmaster starts again finds its database gone: leave for good. */
+static void leave_if_database_is_gone(Oid database) {
+    Oid tablespace;
+    char *path;
+
+    memcpy(&tablespace, MyBgworkerEntry->bgw_extra, sizeof(tablespace));
+    path = GetDatabasePath(database, tablespace);
+    if (access(path, F_OK) != 0) proc_exit(0);
+}
+
+/* Of the session, so that they hold in every transaction. */
+static void set_session(const char *name, const char *value) {
+    SetConfigOption(name, value, PGC_SUSET, PGC_S_SESSION);
+}
+
+void zdm_worker_main(Datum argument) {
+    Oid database = DatumGetObjectId(argument);
+    ErrorData *error;
+
+    pqsignal(SIGTERM, die);
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    BackgroundWorkerUnblockSignals();
+    leave_if_database_is_gone(database);
+    BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+
+    set_session("application_name", "zdm worker");
+    set_session("search_path", ZDM_SEARCH_PATH);
+    set_session("statement_timeout", "0");
+    set_session("idle_in_transaction_session_timeout", "0");
+    set_session("default_transaction_isolation", "read committed");
+    set_session("default_transaction_read_only", "off");
+    set_session("row_security", "on");
+    set_session("session_replication_role", "origin");
+    /* Whoever waits longest for us is not kept waiting by the detector: it is us who steps aside,
+     * and an autovacuum in our way is cancelled as for anybody who waits (ProcSleep). */
+    set_session("deadlock_timeout", "20ms");
+    set_session("lock_timeout", "0");
+
+    error = zdm_worker_run();
+    if (error) zdm_error_raise(error);
+    proc_exit(0);
+}

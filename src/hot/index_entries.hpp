@@ -1,0 +1,38 @@
+// Index entries of rows that moved to another page, made index by index in key order.
+//
+// Row by row, each entry dirties another leaf of each index and finds it cold again; in key order
+// neighbours share a leaf. A row's keys have not changed, so no uniqueness needs checking: who
+// inserts the same key meanwhile meets the old version, which is being updated by us, and waits for
+// our end. An index that somebody made on a new column is different: there the keys are new and are
+// checked.
+//
+// Hot path: no exceptions, no destructors, longjmp may pass.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "nodes/execnodes.h"
+#include "utils/rel.h"
+}
+
+namespace zdm {
+
+struct MovedRows {
+    MemoryContext context;  // of the rows; gone with the box
+    int count;
+    int room;
+    HeapTuple *rows;  // t_self is where they are now
+};
+
+void moved_rows_begin(MovedRows *moved, MemoryContext context);
+void moved_rows_add(MovedRows *moved,
+                    HeapTuple row);  // takes the tuple, which lives in the context
+
+// Makes all entries. indexes: opened by ExecOpenIndices. filled: attribute numbers (without offset)
+// that the backfill has given new values.
+void moved_rows_index(MovedRows *moved, ResultRelInfo *indexes, EState *estate,
+                      TupleTableSlot *slot, const Bitmapset *filled);
+
+}  // namespace zdm

@@ -1,0 +1,117 @@
+// The sync trigger: from the commit of expand on, every row version that is written has both sides.
+// It reads NEW and OLD only: no catalog, no grant, no lock.
+//
+// Hot path: no exceptions, no destructors, longjmp may pass.
+#include "hot/hot.h"
+#include "hot/sync_program.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "commands/trigger.h"
+}
+
+namespace zdm {
+
+namespace {
+
+// Everything that one call works with.
+struct Write {
+    SyncProgram *program;
+    TriggerData *data;
+    HeapTuple tuple;      // as it will be stored, if nothing is to be done
+    TupleTableSlot *row;  // the same
+};
+
+// The row with one side computed from the other. Where the expression fails the side becomes NULL.
+HeapTuple filled(Write &write, const SyncSide &side) {
+    constexpr int few = 8;
+    Datum few_values[few];
+    bool few_nulls[few];
+    int few_attnums[few];
+    const bool many = side.count > few;
+    Datum *values = many ? static_cast<Datum *>(palloc(sizeof(Datum) * side.count)) : few_values;
+    bool *nulls = many ? static_cast<bool *>(palloc(sizeof(bool) * side.count)) : few_nulls;
+    int *attnums = many ? static_cast<int *>(palloc(sizeof(int) * side.count)) : few_attnums;
+
+    (void)sync_evaluate(write.program, side, write.row, values, nulls, nullptr);
+    if (sync_equals(side, write.row, values, nulls)) return write.tuple;
+    for (int i = 0; i < side.count; i++) attnums[i] = side.columns[i].attnum;
+    return heap_modify_tuple_by_cols(write.tuple, RelationGetDescr(write.data->tg_relation),
+                                     side.count, attnums, values, nulls);
+}
+
+// Every given column of the side may owe its value to the column's default.
+bool may_be_default(const SyncSide &side, TupleTableSlot *row) {
+    for (int i = 0; i < side.count; i++)
+        if (!side.columns[i].has_default && !slot_attisnull(row, side.columns[i].attnum))
+            return false;
+    return true;
+}
+
+HeapTuple from_old(Write &write) { return filled(write, write.program->new_side); }
+
+// Without reverse the old side cannot follow. Before cutover it keeps what it has (it is trusted);
+// after it, a value that is out of date would be worse than none.
+HeapTuple from_new(Write &write) {
+    const SyncProgram *program = write.program;
+    if (!program->old_side.fillable && !program->trust_new) return write.tuple;
+    return filled(write, program->old_side);
+}
+
+HeapTuple on_insert(Write &write) {
+    SyncProgram *program = write.program;
+    const bool new_given = !sync_all_null(program->new_side, write.row);
+    const bool old_given = !sync_all_null(program->old_side, write.row);
+    if (!new_given && !old_given) return program->trust_new ? from_new(write) : from_old(write);
+    if (!new_given) return from_old(write);
+    if (!old_given) return from_new(write);
+    if (sync_consistent(program, write.row)) return write.tuple;
+    // In soak only the new side has a default, so the old one was given on purpose: by an
+    // application of before the deploy, which does not know the new column.
+    if (program->trust_new && may_be_default(program->new_side, write.row)) return from_old(write);
+    return from_new(write);
+}
+
+HeapTuple on_update(Write &write, TupleTableSlot *before) {
+    SyncProgram *program = write.program;
+    bool old_changed =
+        sync_changed(program->old_side.count, program->old_side.columns, before, write.row);
+    bool new_changed =
+        sync_changed(program->new_side.count, program->new_side.columns, before, write.row);
+    if (!old_changed && !new_changed && program->other_count > 0 &&
+        sync_changed(program->other_count, program->others, before, write.row))
+        (program->trust_new ? new_changed : old_changed) = true;
+
+    if (old_changed && new_changed) {
+        if (sync_consistent(program, write.row)) return write.tuple;
+        return program->trust_new ? from_new(write) : from_old(write);
+    }
+    if (old_changed) return from_old(write);
+    if (new_changed) return from_new(write);
+    // A row that the backfill has not reached. Else leave both sides alone: the mapping may be
+    // lossy, and what the other side's application wrote is not to be computed over.
+    if (!sync_all_null(program->untrusted(), write.row)) return write.tuple;
+    return program->trust_new ? from_new(write) : from_old(write);
+}
+
+}  // namespace
+
+}  // namespace zdm
+
+extern "C" HeapTuple zdm_hot_sync(FunctionCallInfo fcinfo) {
+    using namespace zdm;
+    auto *data = reinterpret_cast<TriggerData *>(fcinfo->context);
+    const bool is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+
+    auto *program = static_cast<SyncProgram *>(fcinfo->flinfo->fn_extra);
+    if (unlikely(program == nullptr || program->stale)) {
+        program = sync_program_of_trigger(data->tg_relation, data->tg_trigger->tgoid,
+                                          data->tg_trigger->tgnargs, data->tg_trigger->tgargs);
+        fcinfo->flinfo->fn_extra = program;
+    }
+    Write write = {program, data, is_update ? data->tg_newtuple : data->tg_trigtuple,
+                   is_update ? data->tg_newslot : data->tg_trigslot};
+    if (unlikely(!program->usable)) return write.tuple;
+    sync_program_begin_row(program);
+    return is_update ? on_update(write, data->tg_trigslot) : on_insert(write);
+}
