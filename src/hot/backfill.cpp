@@ -60,8 +60,8 @@ using namespace zdm;
 namespace {
 
 constexpr int smallest_window = 16;
-constexpr int largest_window = 1024;
-constexpr int fruitless_passes = 2;
+constexpr int largest_window = 16384;
+constexpr int64 patience_us = 500000;  // as long as many a query runs
 
 // Room that the first pass makes on a full page, as a share of it: the fewer movers, the fewer
 // index entries, but the more passes.
@@ -86,8 +86,9 @@ struct ZdmBackfill {
     int pass;
     BlockNumber next;  // in this pass
     int fruitless;     // passes in a row that found work and could do none
+    instr_time fruitless_since;
     int64 pass_rows;   // written in this pass
-    bool stuck;        // the last window had to be moved out: an old snapshot exists
+    bool stuck;        // a window had to be moved out: an old snapshot exists
     PageState *pages;  // of the window
     int64 pass_us;     // time that this pass has taken
 
@@ -121,16 +122,18 @@ struct Box {
     int64 budget_us;
 };
 
-int64 elapsed_us(const Box *box) {
+int64 us_since(instr_time start) {
     instr_time now;
     INSTR_TIME_SET_CURRENT(now);
-    INSTR_TIME_SUBTRACT(now, box->start);
+    INSTR_TIME_SUBTRACT(now, start);
     return INSTR_TIME_GET_MICROSEC(now);
 }
 
-// Somebody waits for a row that we have written. (Who waits for the table itself cannot be asked for: our
-// lock on it is a fast-path one, unknown to LockHasWaiters. The end of the box lets that one pass, and
-// the next box asks for its lock without queueing.)
+int64 elapsed_us(const Box *box) { return us_since(box->start); }
+
+// Somebody waits for a row that we have written. (Who waits for the table itself cannot be asked
+// for: our lock on it is a fast-path one, unknown to LockHasWaiters. The end of the box lets that
+// one pass, and the next box asks for its lock without queueing.)
 bool somebody_waits() {
     const TransactionId xid = GetTopTransactionIdIfAny();
     if (!TransactionIdIsValid(xid)) return false;
@@ -211,12 +214,21 @@ void close_box(Box *box) {
     MemoryContextDelete(box->memory);
 }
 
+// From the row's header alone, for most visits to most rows end here.
+bool is_filled(const Box *box, HeapTuple tuple) {
+    const SyncSide &side = box->program->new_side;
+    for (int i = 0; i < side.count; i++)
+        if (!heap_attisnull(tuple, side.columns[i].attnum, RelationGetDescr(box->relation)))
+            return true;
+    return false;
+}
+
 // The row's next version, or NULL where it needs none.
 HeapTuple next_version(Box *box, HeapTuple tuple) {
     SyncProgram *program = box->program;
     const SyncSide &side = program->new_side;
+    if (is_filled(box, tuple)) return nullptr;
     ExecStoreHeapTuple(tuple, box->row, false);
-    if (!sync_all_null(side, box->row)) return nullptr;
     sync_program_begin_row(program);
     if (!sync_evaluate(program, side, box->row, box->values, box->nulls, nullptr)) {
         box->report->rows_failed++;
@@ -311,9 +323,10 @@ PageState work_on_page(Box *box, BlockNumber block, bool move_out) {
         }
         const bool fits = rows.free_space + sizeof(ItemIdData) >= space;
         if (!fits && movers == 0) {
+            // The rows behind it have about the same size, and their turn comes in a later pass.
             left = true;
             heap_freetuple(version);
-            continue;
+            break;
         }
         if (is_held(&tuple)) {
             busy = true;
@@ -346,7 +359,7 @@ void begin_window(ZdmBackfill *backfill) {
     backfill->fruitless = 0;
     backfill->pass_rows = 0;
     backfill->pass_us = 0;
-    for (int i = 0; i < largest_window; i++) backfill->pages[i] = PageState::to_do;
+    memset(backfill->pages, static_cast<int>(PageState::to_do), largest_window);
 }
 
 void remember_busy(ZdmBackfill *backfill, BlockNumber block) {
@@ -373,12 +386,27 @@ void publish_free_space(Box *box, BlockNumber from, BlockNumber to) {
     FreeSpaceMapVacuumRange(box->relation, from, to);
 }
 
-// A pass is meant to last about a box: see the top.
+// See the top: a first pass is meant to last about a box, but as long as other snapshots live.
 void adapt_window(ZdmBackfill *backfill, int64 budget_us) {
     if (backfill->pass_us > budget_us)
         backfill->window_pages = Max(smallest_window, backfill->window_pages * 3 / 4);
     else if (backfill->pass_us < budget_us / 2)
         backfill->window_pages = Min(largest_window, backfill->window_pages * 3 / 2);
+}
+
+void note_fruit(Box *box, bool left) {
+    ZdmBackfill *backfill = box->backfill;
+    if (!left || backfill->pass_rows > 0) {
+        if (backfill->pass > 0 && backfill->pass_rows > 0) backfill->stuck = false;
+        backfill->fruitless = 0;
+        return;
+    }
+    if (backfill->fruitless++ == 0) {
+        INSTR_TIME_SET_CURRENT(backfill->fruitless_since);
+        backfill->window_pages = Min(largest_window, backfill->window_pages * 2);
+    }
+    if (us_since(backfill->fruitless_since) > patience_us) backfill->stuck = true;
+    box->report->idle = true;
 }
 
 // The end of a pass over the window. The next one must come in another transaction.
@@ -391,9 +419,7 @@ void end_pass(Box *box) {
         busy = busy || backfill->pages[i] == PageState::busy;
     }
     if (backfill->pass == 0) adapt_window(backfill, box->budget_us);
-    backfill->fruitless = left && backfill->pass_rows == 0 ? backfill->fruitless + 1 : 0;
-    if (backfill->fruitless >= fruitless_passes) backfill->stuck = true;
-    box->report->horizon_stuck = backfill->stuck;
+    note_fruit(box, left);
     backfill->pass_rows = 0;
     backfill->pass_us = 0;
     backfill->pass++;
@@ -406,9 +432,6 @@ void end_pass(Box *box) {
         if (backfill->pages[i] == PageState::busy)
             remember_busy(backfill, backfill->window_start + i);
     publish_free_space(box, backfill->window_start, backfill->window_end);
-    // Every now and then find out whether the old snapshot is still there.
-    if (backfill->stuck && (backfill->window_start / largest_window) % 8 == 7)
-        backfill->stuck = false;
     backfill->window_start = backfill->window_end;
     if (backfill->window_start < backfill->end) begin_window(backfill);
 }
@@ -421,9 +444,8 @@ void work_on_window(Box *box, bool wait_for_horizon) {
     while (backfill->next < backfill->window_end) {
         PageState *state = &backfill->pages[backfill->next - backfill->window_start];
         if (*state != PageState::done) {
-            const bool move_out =
-                !wait_for_horizon && (backfill->fruitless >= fruitless_passes || backfill->stuck);
-            *state = work_on_page(box, backfill->next, move_out);
+            *state = work_on_page(box, backfill->next,
+                                  backfill->stuck && backfill->fruitless > 0 && !wait_for_horizon);
         }
         backfill->next++;
         if (must_stop(box)) break;

@@ -45,7 +45,8 @@ typedef struct ZdmBackfillReport {
     int64_t rows_failed;         /* of this box: forward raised an error; the new side is NULL */
     int64_t rows_busy;           /* of this box: being written by somebody, looked at again later */
     bool waited_for;             /* the box ended early because somebody waits for a lock of ours */
-    bool horizon_stuck;          /* pruning does not give space back: an old snapshot exists */
+    bool idle;                   /* a pass found work and could do none: come back a moment later */
+    bool horizon_stuck;          /* for long: an old snapshot keeps dead rows from being pruned */
     int busy_block_count;        /* blocks below first_unfinished_block that still hold busy rows */
     const uint32_t *busy_blocks; /* owned by the backfill, valid until its next call */
 } ZdmBackfillReport;

@@ -27,17 +27,26 @@ class Engine {
 
     ZdmBackfillReport run(const Settings &settings) {
         ZdmBackfillReport report{};
-        check(zdm_backfill_run(backfill_, int64_t{settings.batch_time_ms} * 1000,
-                               settings.wait_for_horizon, &report));
+        check(zdm_backfill_run(backfill_, box_us(settings), settings.wait_for_horizon, &report));
         return report;
     }
 
   private:
+    // Without pauses between boxes a longer one saves work (the movers' index entries in larger
+    // sorted lots), and harms nobody: the engine ends a box as soon as somebody waits for one of
+    // its rows.
+    static int64_t box_us(const Settings &settings) {
+        return int64_t{settings.batch_time_ms} * (settings.duty >= 1 ? 4000 : 1000);
+    }
+
     ZdmBackfill *backfill_ = nullptr;
 };
 
 // Only busy rows are left: their writers decide how long that takes.
 constexpr int64_t busy_pause_ms = 20;
+
+// What was killed cannot be pruned yet: other snapshots are a little older than that.
+constexpr int64_t idle_pause_ms = 5;
 
 class Backfill final : public StepKind {
   public:
@@ -103,8 +112,7 @@ class Backfill final : public StepKind {
                 return Outcome::wait(
                     fmt::format("waits for rows of {} that others are writing", scan.relation_name),
                     busy_pause_ms);
-            if (report.horizon_stuck && turn.settings.wait_for_horizon)
-                check(zdm_sleep(busy_pause_ms));
+            if (report.idle) check(zdm_sleep(idle_pause_ms));
             if (report.waited_for) check(zdm_sleep(1));
             busy_ms += pace(turn.settings, worked_ms);
         }
