@@ -390,3 +390,12 @@ median() {
     sort -g | awk '{ value[NR] = $1 }
         END { if (NR) print NR % 2 ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2; else print "-" }'
 }
+
+# timed_ms STATEMENT: how long one statement took as psql sees it, in milliseconds.
+timed_ms() {
+    psql -X -q -A -t -v ON_ERROR_STOP=1 -c '\timing on' -c "$1" |
+        sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' | tail -n 1
+}
+
+# Numbers for people: 1234567 -> 1,234,567.
+thousands() { sed -E ':again; s/^([0-9]+)([0-9]{3})/\1,\2/; t again' <<<"$1"; }
