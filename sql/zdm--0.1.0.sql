@@ -88,8 +88,10 @@ CREATE TABLE carried (
     shadow            text NOT NULL DEFAULT '',
     definition        text NOT NULL DEFAULT '',
     shadow_definition text NOT NULL DEFAULT '',
+    keep_old          boolean NOT NULL DEFAULT true,
     PRIMARY KEY (migration, ordinal)
 );
+COMMENT ON COLUMN carried.keep_old IS 'Whether the old column''s own stays during soak; one that could fail a write does not';
 COMMENT ON TABLE carried IS 'What hangs on the old columns and comes along at cutover: its name, the name of its counterpart until then, both definitions';
 
 CREATE TABLE scan (

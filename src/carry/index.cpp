@@ -20,7 +20,8 @@ class Index final : public Carrier {
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         const Rows rows = query(
-            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique, i.indisreplident, i.indisclustered
+            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique, i.indisreplident, i.indisclustered,
+                      i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
                  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                 WHERE i.indrelid = $1::oid
                   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
@@ -51,19 +52,19 @@ class Index final : public Carrier {
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
-        if (!must_go(scope, carried)) return {};
+        if (carried.keep_old) return {};
         return {create_index_step(Phase::soak, old_name(scope, carried), carried.definition)};
     }
 
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
-        if (must_go(scope, carried)) return {};
+        if (!carried.keep_old) return {};
         return {drop_index_step(scope, old_name(scope, carried))};
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
         if (side == Side::new_side)
             rename_index(scope, carried.object, carried.shadow);
-        else if (must_go(scope, carried))
+        else if (!carried.keep_old)
             query(fmt::format("DROP INDEX {}.{}", scope.schema, Identifier(carried.object)));
         else
             rename_index(scope, carried.object, old_name(scope, carried));
@@ -77,11 +78,6 @@ class Index final : public Carrier {
   private:
     static std::string old_name(const CarryScope &scope, const Carried &carried) {
         return old_object_name(scope.migration.id, carried.object);
-    }
-
-    static bool must_go(const CarryScope &scope, const Carried &carried) {
-        return carried.definition.rfind("CREATE UNIQUE", 0) == 0 &&
-               !scope.mapping.reverse_is_injective();
     }
 } const index_carrier;
 

@@ -52,17 +52,17 @@ class Key final : public Carrier {
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
-        if (scope.mapping.reverse_is_injective()) return {};
+        if (carried.keep_old) return {};
         return {create_index_step(Phase::soak, old_name(scope, carried), carried.definition)};
     }
 
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
-        if (!scope.mapping.reverse_is_injective()) return {};
+        if (!carried.keep_old) return {};
         return {drop_index_step(scope, old_name(scope, carried))};
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
-        const bool keep = side == Side::new_side || scope.mapping.reverse_is_injective();
+        const bool keep = side == Side::new_side || carried.keep_old;
         const Rows rows =
             query("SELECT oid FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
                   {scope.migration.relation, carried.object});
