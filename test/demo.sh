@@ -203,7 +203,7 @@ report() {
     result "load during all this, p50 / p99 / max" "$p50 / $p99 / $max ms"
     seconds=$(step_value "extract(epoch FROM max(s.finished_at - s.started_at) FILTER (WHERE s.kind = 'backfill'))")
     result "backfill, rows per second" "$(thousands "$(awk -v rows="$rows" -v seconds="$seconds" \
-        'BEGIN { printf "%.0f", seconds > 0 ? rows / seconds : 0 }')")"
+        'BEGIN { printf "%.0f", (seconds > 0 ? rows / seconds : 0) }')")"
     result "heap size, after / before" "$(awk -v after="$(sql "SELECT pg_relation_size('pgbench_accounts')")" \
         -v before="$heap_before" 'BEGIN { printf "%.2f", after / before }')"
     if [ "$failed" != 0 ]; then cat "$load_prefix.err" >&2; fi

@@ -22,7 +22,7 @@ contenders=(none generated plpgsql zdm)
 
 create_source() {
     sql "CREATE TABLE source AS
-         SELECT i::bigint AS id, (i * 7919 % 100003)::integer AS customer_id,
+         SELECT i::bigint AS id, (i::bigint * 7919 % 100003)::integer AS customer_id,
                 (i % 1000)::integer AS amount, 0::integer AS visits,
                 md5(i::text) AS note, timestamptz '2024-01-01' + i * interval '1 second' AS created_at
            FROM generate_series(1, $rows) AS i"
@@ -88,7 +88,7 @@ report_line() { # CONTENDER
         line+=$(awk -v own="$(median <"$work/$kind.$1")" -v none="$(median <"$work/$kind.none")" \
             -v plpgsql="$(median <"$work/$kind.plpgsql")" -v rows="$rows" 'BEGIN {
                 added = (own - none) / rows * 1000
-                share = plpgsql > none ? sprintf("%.2f", (own - none) / (plpgsql - none)) : "-"
+                share = (plpgsql > none) ? sprintf("%.2f", (own - none) / (plpgsql - none)) : "-"
                 printf " | %9.0f  %+8.2f  %9s", own, added, share
             }')
     done
