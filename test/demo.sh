@@ -195,6 +195,11 @@ report() {
     result "discrepancies" "$discrepancies" 0
     books=$(sql "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(delta) FROM pgbench_history)")
     result "sum of all balances = sum of all bookings" "$([ "$books" = t ] && echo yes || echo no)" yes
+    result "columns and triggers of zdm left behind" "$(sql "
+        SELECT (SELECT count(*) FROM pg_trigger
+                 WHERE tgrelid = 'pgbench_accounts'::regclass AND NOT tgisinternal)
+             + (SELECT count(*) FROM pg_attribute
+                 WHERE attrelid = 'pgbench_accounts'::regclass AND attname ~ '^zdm_')")" 0
     result "longest strong lock held" "$(step_value "round(max(longest_hold_ms)::numeric, 1)") ms"
     result "longest wait for a strong lock" "$(step_value "round(max(longest_wait_ms)::numeric, 1)") ms"
     read -r p50 p99 max < <(load_latency "$load_from" "$expand_from")
