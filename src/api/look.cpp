@@ -3,9 +3,11 @@
 #include "api/common.hpp"
 
 #include "core/boundary.hpp"
+#include "core/user.hpp"
 #include "state/discrepancy.hpp"
 #include "state/event.hpp"
 #include "state/mapping.hpp"
+#include "state/scan.hpp"
 #include "state/settings.hpp"
 
 #include "core/no_postgres.hpp"
@@ -43,6 +45,8 @@ int64_t verify(const Migration &migration) {
     int64_t count = 0;
     for (size_t row = 0; row < heaps.size(); ++row) {
         ZdmVerifyReport report{};
+        // The expressions are the owner's code, whoever calls: a superuser must not run it as one.
+        OwnerScope as_owner(migration.owner);
         check(zdm_verify_run(heaps.oid(row, 0), heaps.oid(row, 1), arguments.view(), 0,
                              static_cast<uint32_t>(heaps.integer(row, 2)), 0, settings.verify_limit,
                              &report));
@@ -56,8 +60,11 @@ int64_t verify(const Migration &migration) {
 
 // Where the row of a key is now. The key's columns are compared in their own types.
 std::optional<std::pair<uint32_t, uint16_t>> locate(const OpenDiscrepancy &discrepancy) {
-    const Rows table =
-        query("SELECT oid::regclass FROM pg_class WHERE oid = $1::oid", {discrepancy.relation});
+    const Rows table = query(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid "
+        "= "
+        "c.relnamespace WHERE c.oid = $1::oid",
+        {discrepancy.relation});
     if (table.empty()) return std::nullopt;
     const Rows keys = query(
         R"(SELECT k.key, format_type(a.atttypid, a.atttypmod)
@@ -81,16 +88,27 @@ std::optional<std::pair<uint32_t, uint16_t>> locate(const OpenDiscrepancy &discr
 
 int64_t repair(const Migration &migration) {
     check_comparable(migration, "repaired");
+    const std::string other = other_backfill(migration);
+    if (!other.empty())
+        raise(
+            sqlstate::wrong_phase, {},
+            "{} cannot be repaired while the backfill of migration \"{}\" is under way on the same "
+            "table; CALL zdm.wait({}) first",
+            described(migration), other, Literal(other));
     const SyncArguments arguments(load_mapping(migration.id), migration, migration.soaking());
     int64_t count = 0;
     for (const auto &discrepancy : open_discrepancies(migration)) {
-        const auto place = locate(discrepancy);
-        bool repaired = false;
-        if (place)
-            check(zdm_repair_row(discrepancy.relation, arguments.view(), place->first,
-                                 place->second, &repaired));
+        bool repaired = false, gone = false;
+        {
+            OwnerScope as_owner(migration.owner);
+            const auto place = locate(discrepancy);
+            gone = !place;
+            if (place)
+                check(zdm_repair_row(discrepancy.relation, arguments.view(), place->first,
+                                     place->second, &repaired));
+        }
         // A row that is gone has nothing to disagree about any more.
-        if (repaired || !place) resolve_discrepancy(discrepancy.row_id);
+        if (repaired || gone) resolve_discrepancy(discrepancy.row_id);
         count += repaired;
     }
     record_event(migration, "repair", to_string(migration.phase),

@@ -5,6 +5,8 @@
 
 #include "carry/carrier.hpp"
 #include "core/boundary.hpp"
+#include "core/user.hpp"
+#include "state/discrepancy.hpp"
 #include "state/step.hpp"
 #include "step/unfit.hpp"
 
@@ -32,6 +34,18 @@ void refuse_if_failed(const Migration &migration, const char *what) {
                fmt::format("mend that and SELECT zdm.resume({}) first", Literal(migration.name)));
 }
 
+// What zdm.verify has found since must be repaired, and seen to be.
+void refuse_if_different(const Migration &migration) {
+    const auto count = open_discrepancies(migration).size();
+    if (migration.phase != Phase::ready || count == 0) return;
+    raise(
+        sqlstate::discrepancies, {},
+        "{} cannot be cut over: {} row{} differ{} between old and new; SELECT zdm.repair({}), and "
+        "zdm.verify must find none",
+        described(migration), count, count == 1 ? "" : "s", count == 1 ? "s" : "",
+        Literal(migration.name));
+}
+
 std::string cutover(const Migration &migration) {
     if (migration.phase == Phase::done || migration.target == Phase::done) return "done";
     if (migration.target == Phase::aborted)
@@ -40,6 +54,7 @@ std::string cutover(const Migration &migration) {
         refuse(migration, "cut over", "it is being reverted",
                fmt::format("CALL zdm.wait({}, 'ready') first", Literal(migration.name)));
     refuse_if_failed(migration, "cut over");
+    refuse_if_different(migration);
     return go_to(migration, Phase::soak);
 }
 
@@ -62,7 +77,12 @@ void refuse_unfit(const Migration &migration) {
             {migration.relation})
             .integer(0, 0);
     if (blocks > countable_blocks) return;
-    raise_unfit(migration, count_unfit(scope));
+    int64_t count = 0;
+    {
+        OwnerScope as_owner(migration.owner);
+        count = count_unfit(scope);
+    }
+    raise_unfit(migration, count);
 }
 
 std::string revert(const Migration &migration) {
@@ -139,7 +159,12 @@ std::string configure(const Migration &migration, const std::string &setting, co
     if (full == "zdm.mode" || full == "zdm.guard")
         raise(sqlstate::invalid_parameter, {}, "{}: {} counts for a session, not for a migration",
               described(migration), full);
-    check(zdm_setting_override(full.c_str(), value ? value->c_str() : nullptr, false));
+    try {
+        check(zdm_setting_override(full.c_str(), value ? value->c_str() : nullptr, false));
+    } catch (Error &error) {
+        raise(error.sqlstate().c_str(), {error.detail(), ""}, "{} is not configured: {}",
+              described(migration), std::string(error.what()));
+    }
     set_setting(migration, full, value);
     if (migration.has_work()) zdm_worker_launch_at_commit();
     return to_string(migration.target);

@@ -112,29 +112,6 @@ bool claim(std::vector<Dependent> &dependents, uint32_t class_id, uint32_t objec
     return found;
 }
 
-namespace {
-
-// $1 outside of quotes. The deparser doubles quotes inside of quotes, so toggling is enough.
-std::string with_column(const std::string &text, const std::string &column) {
-    std::string result;
-    char quote_mark = 0;
-    for (size_t i = 0; i < text.size(); ++i) {
-        if (quote_mark == 0 && text.compare(i, 2, "$1") == 0) {
-            result += column;
-            ++i;
-            continue;
-        }
-        if (quote_mark == 0 && (text[i] == '\'' || text[i] == '"'))
-            quote_mark = text[i];
-        else if (text[i] == quote_mark)
-            quote_mark = 0;
-        result += text[i];
-    }
-    return result;
-}
-
-}  // namespace
-
 std::string rebound(const CarryScope &scope, const std::string &expression, Side side,
                     const std::string &column_name, const std::string &object) {
     const auto &column = side == Side::old_side ? scope.old_column() : scope.new_column();
@@ -154,7 +131,7 @@ std::string rebound(const CarryScope &scope, const std::string &expression, Side
               "it first and create it again after cutover",
               Identifier(scope.old_column().name), scope.migration.relation_name, column.type,
               object, error->what());
-    return with_column(text, quote(Identifier(column_name)));
+    return with_parameters(text, {quote(Identifier(column_name))});
 }
 
 Identifier column_of(const CarryScope &scope, Side side) {

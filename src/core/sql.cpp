@@ -1,5 +1,6 @@
 #include "core/sql.hpp"
 
+#include <cctype>
 #include <cstdlib>
 
 #include "core/user.hpp"
@@ -18,6 +19,28 @@ std::string quote(const Literal &literal) {
     const char *quoted = nullptr;
     check(zdm_quote_literal(literal.text.c_str(), &quoted));
     return quoted;
+}
+
+std::string with_parameters(const std::string &expression, const std::vector<std::string> &texts) {
+    std::string result;
+    char quote_mark = 0;
+    for (size_t i = 0; i < expression.size(); ++i) {
+        const char c = expression[i];
+        if (quote_mark == 0 && c == '$' && i + 1 < expression.size() &&
+            std::isdigit(expression[i + 1])) {
+            size_t digits = 0;
+            const size_t number = std::stoul(expression.substr(i + 1), &digits);
+            result += texts.at(number - 1);
+            i += digits;
+            continue;
+        }
+        if (quote_mark == 0 && (c == '\'' || c == '"'))
+            quote_mark = c;
+        else if (c == quote_mark)
+            quote_mark = 0;
+        result += c;
+    }
+    return result;
 }
 
 int64_t Rows::integer(size_t row, size_t column) const {

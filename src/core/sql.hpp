@@ -30,6 +30,10 @@ struct Literal {
 std::string quote(const Identifier &identifier);
 std::string quote(const Literal &literal);
 
+// Replaces $1, $2 ... outside of quotes by the given texts. For what the server has deparsed: it
+// doubles quotes inside of quotes.
+std::string with_parameters(const std::string &expression, const std::vector<std::string> &texts);
+
 using Text = std::optional<std::string>;
 
 // A statement's parameter: always sent as text, cast in the statement ($1::bigint).

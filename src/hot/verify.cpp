@@ -72,12 +72,16 @@ void report_row(Pass *pass, ItemPointer place) {
     MemoryContextSwitchTo(caller);
 }
 
-// In soak the old side also has to hold the value: one that reverse makes NULL would be lost by
-// revert.
+// In soak the old side also has to hold the value: one that reverse makes NULL, and that forward
+// does not give back, would be lost by revert.
 bool fits_old_side(Pass *pass) {
-    const SyncProgram *program = pass->program;
-    return !program->trust_new || !sync_all_null(program->old_side, pass->row) ||
-           sync_all_null(program->new_side, pass->row);
+    SyncProgram *program = pass->program;
+    if (!program->trust_new || !sync_all_null(program->old_side, pass->row) ||
+        sync_all_null(program->new_side, pass->row))
+        return true;
+    return sync_evaluate(program, program->new_side, pass->row, pass->values, pass->nulls,
+                         nullptr) &&
+           sync_equals(program->new_side, pass->row, pass->values, pass->nulls);
 }
 
 void check_page(Pass *pass, BlockNumber block, BufferAccessStrategy strategy) {

@@ -15,7 +15,7 @@ struct Carried {
     std::string shadow;             // its counterpart's name until cutover
     std::string definition;         // on the old column
     std::string shadow_definition;  // on the new one
-    bool keep_old = true;           // the old column's own may stay during soak: it can fail no write
+    bool keep_old = true;  // the old column's own may stay during soak: it can fail no write
 
     bool operator==(const Carried &other) const {
         return carrier == other.carrier && object == other.object &&

@@ -75,6 +75,15 @@ void save_scan(const Migration &migration, const Scan &scan, const ScanProgress 
              progress.rows_moved, progress.discrepancies, progress.busy_seconds, progress.done});
 }
 
+std::string other_backfill(const Migration &migration) {
+    const Rows rows = catalog(
+        R"(SELECT m.name FROM zdm.migration m JOIN zdm.scan s ON s.migration = m.id
+            WHERE m.relation = $1::oid AND m.id <> $2::bigint AND m.phase NOT IN ('done', 'aborted')
+              AND s.kind = 'backfill' AND NOT s.done LIMIT 1)",
+        {migration.relation, migration.id});
+    return rows.empty() ? "" : rows.text(0, 0);
+}
+
 int64_t scan_discrepancies(const Migration &migration) {
     return catalog(R"(SELECT coalesce(sum(discrepancies), 0) FROM zdm.scan
                        WHERE migration = $1::bigint AND kind = 'verify')",

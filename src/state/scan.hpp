@@ -37,6 +37,10 @@ int64_t refresh_scans(const Migration &migration, const std::string &kind);
 void delete_scans(const Migration &migration, const std::string &kind);
 std::optional<Scan> next_scan(const Migration &migration, const std::string &kind);
 void save_scan(const Migration &migration, const Scan &scan, const ScanProgress &progress);
+// Another migration of the same table whose backfill is under way; "" = none. A backfill fires no
+// trigger, so it would carry rows past the cursor of another one without filling them for it: only
+// one at a time may write on a table.
+std::string other_backfill(const Migration &migration);
 int64_t scan_discrepancies(const Migration &migration);
 
 }  // namespace zdm

@@ -48,19 +48,29 @@ constexpr int64_t busy_pause_ms = 20;
 // What was killed cannot be pruned yet: other snapshots are a little older than that.
 constexpr int64_t idle_pause_ms = 5;
 
+constexpr int64_t other_backfill_pause_ms = 50;
+
 class Backfill final : public StepKind {
   public:
     const char *name() const override { return "backfill"; }
 
     Outcome run(Turn &turn, const Step &step) const override {
         std::optional<Scan> scan;
+        std::string other;
         in_turn(turn, [&] {
+            other = other_backfill(turn.migration);
+            if (!other.empty()) return;
             if (turn.migration.phase < Phase::backfill) set_phase(turn.migration, Phase::backfill);
             refresh_scans(turn.migration, name());
             scan = next_scan(turn.migration, name());
             // Only after a last look at the partitions, in this same snapshot.
             if (!scan) set_step_state(turn.migration, step, "done");
         });
+        if (!other.empty())
+            return Outcome::wait(fmt::format("waits for the backfill of migration \"{}\", which is "
+                                             "under way on the same table",
+                                             other),
+                                 other_backfill_pause_ms);
         if (!scan) return Outcome::finished();
         return run_heap(turn, *scan);
     }

@@ -33,7 +33,8 @@ std::vector<uint32_t> relations_of(const Migration &migration) {
 std::string holder(const Migration &migration, int mode, double min_seconds) {
     const Rows rows = query(
         R"(SELECT l.pid, l.mode, extract(epoch FROM clock_timestamp() - a.xact_start)::float8, a.state,
-                  l.relation::regclass
+                  (SELECT format('%I.%I', n.nspname, c.relname)
+                     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = l.relation)
              FROM pg_locks l
              LEFT JOIN pg_stat_activity a ON a.pid = l.pid
             WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()

@@ -18,6 +18,18 @@ std::string condition(const CarryScope &scope) {
     return fmt::format("{} AND ({})", fmt::join(old_null, " AND "), fmt::join(new_given, " OR "));
 }
 
+// Of all that meet the condition (which an index may have for a predicate), those that are lost.
+std::string lost_condition(const CarryScope &scope) {
+    std::vector<std::string> names, different;
+    for (const auto *side : {&scope.mapping.old_columns, &scope.mapping.new_columns})
+        for (const auto &column : *side) names.push_back(quote(Identifier(column.soak_name)));
+    for (const auto &column : scope.mapping.new_columns)
+        different.push_back(fmt::format("{} IS DISTINCT FROM ({})::{}",
+                                        Identifier(column.soak_name),
+                                        with_parameters(column.expression, names), column.type));
+    return fmt::format("{} AND ({})", condition(scope), fmt::join(different, " OR "));
+}
+
 std::string index_name(const CarryScope &scope) {
     return new_object_name(scope.migration.id, "unfit");
 }
@@ -26,7 +38,8 @@ std::string index_name(const CarryScope &scope) {
 
 int64_t count_unfit(const CarryScope &scope) {
     if (scope.mapping.reverse_is_total()) return 0;
-    return query(fmt::format("SELECT count(*) FROM {} WHERE {}", scope.table, condition(scope)))
+    return query(
+               fmt::format("SELECT count(*) FROM {} WHERE {}", scope.table, lost_condition(scope)))
         .integer(0, 0);
 }
 

@@ -18,13 +18,14 @@ struct Move {
 
 bool began(const Step &step) { return step.state != "pending" && step.state != "undone"; }
 
-// The plan is walked forward to the target; back through soak's steps for revert; back through all
-// for abort.
+// The plan is walked forward to the target; back through soak's steps for revert; back through
+// those before for abort (which there is no way to from soak, so none of soak's has taken effect,
+// however often it was tried).
 Move next_move(const Migration &migration, const std::vector<Step> &steps) {
     const bool reverting = migration.phase == Phase::soak && migration.target == Phase::ready;
     if (migration.target == Phase::aborted || reverting) {
         for (auto step = steps.rbegin(); step != steps.rend(); ++step)
-            if (began(*step) && (!reverting || step->phase >= Phase::soak)) return {*step, true};
+            if (began(*step) && reverting == (step->phase >= Phase::soak)) return {*step, true};
         return {std::nullopt, true};
     }
     for (const auto &step : steps)

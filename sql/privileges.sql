@@ -1,0 +1,96 @@
+-- No one gets a right through zdm that they do not have without it.
+CREATE EXTENSION zdm;
+CREATE ROLE zdm_owner NOLOGIN;
+CREATE ROLE zdm_member LOGIN IN ROLE zdm_owner;
+CREATE ROLE zdm_stranger LOGIN;
+CREATE ROLE zdm_app LOGIN;
+CREATE SCHEMA shop AUTHORIZATION zdm_owner;
+GRANT USAGE ON SCHEMA shop TO PUBLIC;
+SET ROLE zdm_owner;
+CREATE TABLE shop.item (id integer PRIMARY KEY, price integer);
+INSERT INTO shop.item SELECT g, g FROM generate_series(1, 100) g;
+GRANT SELECT, INSERT, UPDATE ON shop.item TO zdm_app;
+-- The worker acts as the owner, and there is no way out of that: an expression that tries.
+CREATE FUNCTION shop.spy(integer) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF current_user <> 'zdm_owner' AND current_user <> 'zdm_app' THEN RAISE 'run as %', current_user; END IF;
+    IF current_user = 'zdm_owner' AND $1 = 7 THEN
+        BEGIN
+            PERFORM set_config('role', 'postgres', false);
+            RAISE 'escaped';
+        EXCEPTION WHEN insufficient_privilege OR invalid_parameter_value THEN NULL;
+        END;
+    END IF;
+    RETURN $1;
+END $$;
+REVOKE EXECUTE ON FUNCTION shop.spy FROM PUBLIC;
+RESET ROLE;
+SET SESSION AUTHORIZATION zdm_stranger;
+SELECT zdm.change_type('shop.item', 'price', 'bigint');
+SET SESSION AUTHORIZATION zdm_app;
+SELECT zdm.change_type('shop.item', 'price', 'bigint');
+SET SESSION AUTHORIZATION zdm_member;
+SELECT zdm.change_type('shop.item', 'price', 'bigint', forward => 'shop.spy(price)', name => 'm');
+CALL zdm.wait('m', 'ready', 60);
+SELECT state, message FROM zdm.status;
+SELECT key, class, old_value, expected_value FROM zdm.discrepancy;
+-- The application needs no grant for the trigger, not even on what it calls.
+SET SESSION AUTHORIZATION zdm_app;
+INSERT INTO shop.item (id, price) VALUES (200, 2);
+UPDATE shop.item SET price = 8 WHERE id = 8;
+SELECT * FROM shop.item WHERE id IN (8, 200) ORDER BY id;
+-- Strangers may look, not touch; user data is the owner's.
+SET SESSION AUTHORIZATION zdm_stranger;
+SELECT name, phase FROM zdm.status;
+SELECT zdm.cutover('m');
+SELECT zdm.revert('m');
+SELECT zdm.contract('m');
+SELECT zdm.abort('m');
+SELECT zdm.pause('m');
+SELECT zdm.resume('m');
+SELECT zdm.configure('m', 'pace', 'full');
+SELECT zdm.verify('m');
+SELECT zdm.repair('m');
+UPDATE zdm.migration SET target = 'done';
+INSERT INTO zdm.step (migration, name, ordinal, phase, kind, description) VALUES (1, 'x', 99, 'done', 'contract', 'x');
+DELETE FROM zdm.event;
+RESET SESSION AUTHORIZATION;
+ALTER TABLE shop.item DISABLE TRIGGER "~zdm_sync_1";
+UPDATE shop.item SET zdm_new_price = 0 WHERE id = 1;
+ALTER TABLE shop.item ENABLE ALWAYS TRIGGER "~zdm_sync_1";
+SET SESSION AUTHORIZATION zdm_member;
+SELECT zdm.verify('m');
+SELECT key, class FROM zdm.discrepancy;
+SET SESSION AUTHORIZATION zdm_stranger;
+SELECT key, class FROM zdm.discrepancy;
+SELECT discrepancies FROM zdm.status;
+-- A caller's search_path and functions do not answer for the server.
+RESET SESSION AUTHORIZATION;
+CREATE SCHEMA evil AUTHORIZATION zdm_stranger;
+SET SESSION AUTHORIZATION zdm_stranger;
+CREATE FUNCTION evil.pg_has_role(oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN RAISE 'hijacked'; END $$;
+SET search_path = evil, pg_catalog;
+SELECT zdm.cutover('m');
+SELECT zdm.change_type('shop.item', 'price', 'numeric', name => 'n');
+RESET search_path;
+RESET SESSION AUTHORIZATION;
+-- A superuser who looks does not run the owner's code as a superuser.
+SELECT zdm.verify('m');
+SELECT zdm.repair('m');
+SELECT zdm.abort('m');
+CALL zdm.wait('m', 'aborted', 60);
+-- An owner who may not create in the schema may not have an index built there either.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+CREATE TABLE public.nocreate (a integer);
+ALTER TABLE public.nocreate OWNER TO zdm_owner;
+SET SESSION AUTHORIZATION zdm_member;
+SELECT zdm.change_type('public.nocreate', 'a', 'bigint');
+RESET SESSION AUTHORIZATION;
+DROP TABLE public.nocreate;
+DROP SCHEMA shop, evil CASCADE;
+DROP EXTENSION zdm;
+DROP ROLE zdm_app;
+DROP ROLE zdm_stranger;
+DROP ROLE zdm_member;
+DROP ROLE zdm_owner;

@@ -1,0 +1,76 @@
+-- Any expression and type: toasted values, NULLs, generated columns, wide and narrow rows, settings.
+CREATE EXTENSION zdm;
+SET zdm.pace = 'full';
+CREATE TABLE w (id integer PRIMARY KEY, doc text, n integer, twice integer GENERATED ALWAYS AS (id * 2) STORED, pad text);
+ALTER TABLE w ALTER pad SET STORAGE PLAIN;
+INSERT INTO w (id, doc, n, pad) SELECT g, CASE WHEN g % 10 = 0 THEN NULL ELSE format('{"id": %s, "big": "%s"}', g, repeat(md5(g::text), g * 3)) END,
+                     nullif(g % 7, 0), repeat('x', g * 12 % 3000) FROM generate_series(1, 600) g;
+DELETE FROM w WHERE id % 11 = 0;
+SELECT zdm.change_type('w', 'doc', 'jsonb', forward => 'doc::jsonb', name => 'doc');
+SELECT zdm.change_type('w', 'n', 'text', forward => 'coalesce(n::text, ''none'')', reverse => 'nullif(n, ''none'')::integer', name => 'n');
+CALL zdm.wait('doc', 'ready', 120);
+CALL zdm.wait('n', 'ready', 120);
+SELECT count(*), count(doc), count(zdm_new_doc), count(*) FILTER (WHERE zdm_new_doc IS DISTINCT FROM doc::jsonb) AS differ,
+       count(*) FILTER (WHERE zdm_new_n IS DISTINCT FROM coalesce(n::text, 'none')) AS n_differ, sum(twice)
+  FROM w;
+SELECT zdm.cutover('doc'), zdm.cutover('n');
+CALL zdm.wait('doc', 'soak', 60);
+CALL zdm.wait('n', 'soak', 60);
+UPDATE w SET doc = doc || '{"more": true}' WHERE id = 5;
+UPDATE w SET n = 'none' WHERE id = 6;
+SELECT id, zdm_old_doc::jsonb = doc AS same, zdm_old_n, n FROM w WHERE id IN (5, 6, 7) ORDER BY id;
+SELECT zdm.verify('doc'), zdm.verify('n');
+SELECT zdm.contract('doc'), zdm.contract('n');
+CALL zdm.wait('doc', 'done', 60);
+CALL zdm.wait('n', 'done', 60);
+-- Narrow rows: line pointers run out before space does.
+CREATE TABLE narrow (a smallint);
+INSERT INTO narrow SELECT g % 100 FROM generate_series(1, 20000) g;
+SELECT zdm.change_type('narrow', 'a', 'integer', name => 'narrow');
+CALL zdm.wait('narrow', 'ready', 60);
+SELECT count(*) FROM narrow WHERE a IS DISTINCT FROM zdm_new_a;
+SELECT zdm.abort('narrow');
+CALL zdm.wait('narrow', 'aborted', 60);
+-- Fast defaults, an empty table, a table with dropped columns
+CREATE TABLE f (a integer, x text, b text);
+INSERT INTO f SELECT g FROM generate_series(1, 100) g;
+ALTER TABLE f ADD c integer DEFAULT 42;
+ALTER TABLE f DROP x;
+SELECT zdm.change_type('f', 'c', 'bigint', name => 'f');
+CREATE TABLE empty (a integer);
+SELECT zdm.change_type('empty', 'a', 'bigint', name => 'empty');
+CALL zdm.wait('f', 'ready', 60);
+CALL zdm.wait('empty', 'ready', 60);
+SELECT count(*) FROM f WHERE zdm_new_c = 42;
+SELECT progress, rows_done FROM zdm.status WHERE name = 'empty';
+-- Expressions that depend on settings: everywhere those of the session that started.
+SET timezone = 'Asia/Tokyo';
+CREATE TABLE ts (id integer, at timestamp);
+INSERT INTO ts VALUES (1, '2026-01-01 12:00');
+SELECT zdm.change_type('ts', 'at', 'timestamptz', name => 'ts');
+CALL zdm.wait('ts', 'ready', 60);
+SET timezone = 'America/New_York';
+INSERT INTO ts (id, at) VALUES (2, '2026-01-01 12:00');
+SELECT id, zdm_new_at AT TIME ZONE 'UTC' AS utc FROM ts ORDER BY id;
+SELECT zdm.verify('ts');
+RESET timezone;
+-- Names of 63 bytes, with quotes, spaces and capitals; a schema and a table like that too.
+CREATE SCHEMA "A ""b""";
+CREATE TABLE "A ""b"""."T ""t""" ("c""C" integer DEFAULT 3 CHECK ("c""C" > 0), k integer PRIMARY KEY,
+    "ééééééééééééééééééééééééééééééx" integer UNIQUE);
+INSERT INTO "A ""b"""."T ""t""" (k, "ééééééééééééééééééééééééééééééx") SELECT g, g FROM generate_series(1, 10) g;
+SELECT zdm.change_type('"A ""b"""."T ""t"""', 'c"C', 'bigint', name => 'quoted "name" it''s');
+SELECT zdm.change_type('"A ""b"""."T ""t"""', 'ééééééééééééééééééééééééééééééx', 'bigint', name => 'long');
+CALL zdm.wait('quoted "name" it''s', 'ready', 60);
+CALL zdm.wait('long', 'ready', 60);
+SELECT zdm.cutover('quoted "name" it''s'), zdm.cutover('long');
+CALL zdm.wait('quoted "name" it''s', 'soak', 60);
+CALL zdm.wait('long', 'soak', 60);
+SELECT attname, octet_length(attname) FROM pg_attribute WHERE attrelid = '"A ""b"""."T ""t"""'::regclass AND attnum > 0 ORDER BY attname COLLATE "C";
+SELECT zdm.contract('quoted "name" it''s'), zdm.contract('long');
+CALL zdm.wait('quoted "name" it''s', 'done', 60);
+CALL zdm.wait('long', 'done', 60);
+\d "A ""b"""."T ""t"""
+DROP TABLE w, narrow, f, empty, ts;
+DROP SCHEMA "A ""b""" CASCADE;
+DROP EXTENSION zdm;
