@@ -24,9 +24,9 @@ void try_defaults(const CarryScope &scope) {
     if (!scope.mapping.is_pair()) return;
     for (const auto &carried : load_carried(scope.migration.id))
         if (carried.carrier == "default") {
-            const auto &carrier = Carrier::find_carrier("default");
-            carrier.put_on(scope, carried, Side::new_side);
-            carrier.take_off(scope, carried, Side::new_side);
+            const Carrier *carrier = &Carrier::find_carrier(carried.carrier);
+            carrier->put_on(scope, carried, Side::new_side);
+            carrier->take_off(scope, carried, Side::new_side);
         }
 }
 

@@ -1,5 +1,5 @@
 /*
- * engine.c - the hot path behind the error boundary: what engine.h declares.
+ * engine.c - the hot path behind the error boundary: what pg/engine.h declares.
  */
 #include "pg/guard.h"
 
