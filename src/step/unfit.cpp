@@ -28,18 +28,6 @@ std::string lost_condition(const CarryScope &scope) {
         different.push_back(fmt::format("{}::text IS DISTINCT FROM (({})::{})::text",
                                         Identifier(column.soak_name),
                                         with_parameters(column.expression, names), column.type));
-    return fmt::format("{} AND ({})", fmt::join(old_null, " AND "), fmt::join(new_given, " OR "));
-}
-
-// Of all that meet the condition (which an index may have for a predicate), those that are lost.
-std::string lost_condition(const CarryScope &scope) {
-    std::vector<std::string> names, different;
-    for (const auto *side : {&scope.mapping.old_columns, &scope.mapping.new_columns})
-        for (const auto &column : *side) names.push_back(quote(Identifier(column.soak_name)));
-    for (const auto &column : scope.mapping.new_columns)
-        different.push_back(fmt::format("{} IS DISTINCT FROM ({})::{}",
-                                        Identifier(column.soak_name),
-                                        with_parameters(column.expression, names), column.type));
     return fmt::format("{} AND ({})", condition(scope), fmt::join(different, " OR "));
 }
 
