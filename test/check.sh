@@ -279,6 +279,18 @@ finish() {
     exit 0
 }
 
+# The documentation's SQL, on the server of the regression tests.
+check_docs() {
+    heading "docs: every SQL block of README.md and docs/"
+    start_test_cluster
+    if bash "$(dirname "${BASH_SOURCE[0]}")/docs.sh" >"$work/docs.log" 2>&1; then
+        pass "docs"
+    else
+        fail "docs"
+        indent <"$work/docs.log"
+    fi
+}
+
 check_regress() { check_files regress sql .sql run_regress "$@"; }
 check_isolation() { check_files isolation test/isolation/specs .spec run_isolation "$@"; }
 check_tap() { check_files tap test/tap .pl run_tap "$@"; }
@@ -295,6 +307,7 @@ main() {
             check_build
             check_cmake
             check_regress
+            check_docs
             check_isolation
             check_survival
             check_tap
@@ -304,7 +317,7 @@ main() {
             check_build
             check_cmake
             ;;
-        regress | isolation)
+        regress | isolation | docs)
             check_build
             "check_$layer" "$@"
             check_survival
@@ -313,7 +326,7 @@ main() {
             check_build
             check_tap "$@"
             ;;
-        *) die "no such layer: $layer. One of: format layers cmake regress isolation tap" ;;
+        *) die "no such layer: $layer. One of: format layers cmake regress docs isolation tap" ;;
     esac
     finish
 }

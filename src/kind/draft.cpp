@@ -6,7 +6,8 @@ namespace zdm {
 
 Table table_for_migration(uint32_t relation) {
     const Rows rows = query(
-        R"(SELECT c.relkind, c.relpersistence, c.relispartition, c.relowner, n.nspname, c.relname,
+        R"(SELECT c.relkind, c.relpersistence, c.relispartition, c.relowner,
+                  CASE WHEN c.relpersistence = 't' THEN 'pg_temp' ELSE n.nspname END, c.relname,
                   format('%I.%I', n.nspname, c.relname),
                   pg_has_role(c.relowner, 'USAGE'), coalesce(am.amname, ''),
                   c.oid < 16384 OR n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast', 'zdm'),
