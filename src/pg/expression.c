@@ -7,6 +7,7 @@
 #include "pg/expression.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -87,13 +88,16 @@ static Node *parse_one_value(const char *text) {
         ereport(ERROR,
                 (errcode(ERRCODE_SYNTAX_ERROR), errmsg("\"%s\" is not one SQL expression", text)));
     target = linitial_node(ResTarget, select->targetList);
-    if (target->name != NULL || target->indirection != NIL)
+    /* A bare * is a target to the grammar, but transformExpr would take it for a column's name. */
+    if (target->name != NULL || target->indirection != NIL ||
+        (IsA(target->val, ColumnRef) && IsA(linitial(((ColumnRef *)target->val)->fields), A_Star)))
         ereport(ERROR,
                 (errcode(ERRCODE_SYNTAX_ERROR), errmsg("\"%s\" is not one SQL expression", text)));
     return target->val;
 }
 
-/* A BEFORE trigger sees no generated column, and no row as a whole that would contain one. */
+/* A BEFORE trigger sees no generated column, no row as a whole that would contain one, and no
+ * system column: tableoid, which a generated column may read, is not set yet when it fires. */
 static bool check_columns_walker(Node *node, void *context) {
     Relation relation = context;
 
@@ -104,6 +108,9 @@ static bool check_columns_walker(Node *node, void *context) {
         if (attnum == InvalidAttrNumber)
             ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                             errmsg("cannot use the whole row in an expression of a migration")));
+        if (attnum < 0)
+            ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                            errmsg("cannot use a system column in an expression of a migration")));
         if (attnum > 0 &&
             TupleDescAttr(RelationGetDescr(relation), attnum - 1)->attgenerated != '\0')
             ereport(
@@ -168,27 +175,26 @@ Node *zdm_expression_parse(Relation relation, const char *text, int column_count
     return node;
 }
 
-static bool is_total_cast(Oid function) {
+/* The server's own functions that are marked leakproof raise no error that depends on their
+ * argument
+ * ("Function leakproofness", CREATE FUNCTION): integer and float casts that widen, comparisons.
+ * Not where a collation or a cryptographic library has a say, which may fail for reasons of its
+ * own. */
+static bool is_total_function(Oid function, Oid input_collation) {
     switch (function) {
-        case F_INT4_INT2:
-        case F_INT8_INT2:
-        case F_INT8_INT4:
-        case F_NUMERIC_INT2:
-        case F_NUMERIC_INT4:
-        case F_NUMERIC_INT8:
-        case F_FLOAT4_INT2:
-        case F_FLOAT4_INT4:
-        case F_FLOAT4_INT8:
-        case F_FLOAT8_INT2:
-        case F_FLOAT8_INT4:
-        case F_FLOAT8_INT8:
-        case F_FLOAT8_FLOAT4:
         case F_TEXT_BOOL:
-        case F_TEXT_NAME:
         case F_TEXT_CHAR:
+        case F_TEXT_BPCHAR:
             return true;
-        default:
+        case F_MD5_BYTEA:
+        case F_SHA224:
+        case F_SHA256:
+        case F_SHA384:
+        case F_SHA512:
             return false;
+        default:
+            return function < FirstUnpinnedObjectId && !OidIsValid(input_collation) &&
+                   get_func_leakproof(function);
     }
 }
 
@@ -215,14 +221,21 @@ static bool has_total_output(Oid type) {
     }
 }
 
-bool zdm_expression_is_total(Node *expression) {
+static bool are_total(List *expressions) {
     ListCell *cell;
 
+    foreach (cell, expressions)
+        if (!zdm_expression_is_total(lfirst(cell))) return false;
+    return true;
+}
+
+bool zdm_expression_is_total(Node *expression) {
     if (expression == NULL) return true;
     switch (nodeTag(expression)) {
         case T_Var:
         case T_Param:
         case T_Const:
+        case T_CaseTestExpr:
             return true;
         case T_RelabelType:
             return zdm_expression_is_total((Node *)((RelabelType *)expression)->arg);
@@ -230,11 +243,22 @@ bool zdm_expression_is_total(Node *expression) {
             return zdm_expression_is_total((Node *)((CollateExpr *)expression)->arg);
         case T_NullTest:
             return zdm_expression_is_total((Node *)((NullTest *)expression)->arg);
+        case T_BooleanTest:
+            return zdm_expression_is_total((Node *)((BooleanTest *)expression)->arg);
+        case T_BoolExpr:
+            return are_total(((BoolExpr *)expression)->args);
+        case T_CoalesceExpr:
+            return are_total(((CoalesceExpr *)expression)->args);
         case T_FuncExpr: {
             FuncExpr *call = (FuncExpr *)expression;
 
-            return is_total_cast(call->funcid) && list_length(call->args) == 1 &&
-                   zdm_expression_is_total(linitial(call->args));
+            return is_total_function(call->funcid, call->inputcollid) && are_total(call->args);
+        }
+        case T_OpExpr: {
+            OpExpr *operation = (OpExpr *)expression;
+
+            return is_total_function(get_opcode(operation->opno), operation->inputcollid) &&
+                   are_total(operation->args);
         }
         case T_CoerceViaIO: {
             CoerceViaIO *coercion = (CoerceViaIO *)expression;
@@ -243,10 +267,20 @@ bool zdm_expression_is_total(Node *expression) {
                    has_total_output(exprType((Node *)coercion->arg)) &&
                    zdm_expression_is_total((Node *)coercion->arg);
         }
-        case T_CoalesceExpr:
-            foreach (cell, ((CoalesceExpr *)expression)->args)
-                if (!zdm_expression_is_total(lfirst(cell))) return false;
-            return true;
+        case T_CaseExpr: {
+            CaseExpr *choice = (CaseExpr *)expression;
+            ListCell *cell;
+
+            foreach (cell, choice->args) {
+                CaseWhen *when = lfirst_node(CaseWhen, cell);
+
+                if (!zdm_expression_is_total((Node *)when->expr) ||
+                    !zdm_expression_is_total((Node *)when->result))
+                    return false;
+            }
+            return zdm_expression_is_total((Node *)choice->arg) &&
+                   zdm_expression_is_total((Node *)choice->defresult);
+        }
         default:
             return false;
     }
