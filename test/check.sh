@@ -283,7 +283,7 @@ finish() {
 check_docs() {
     heading "docs: every SQL block of README.md and docs/"
     start_test_cluster
-    if bash "$(dirname "${BASH_SOURCE[0]}")/docs.sh" >"$work/docs.log" 2>&1; then
+    if bash "$repo/test/docs.sh" "$repo" >"$work/docs.log" 2>&1; then
         pass "docs"
     else
         fail "docs"

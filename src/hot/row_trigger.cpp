@@ -23,21 +23,33 @@ struct Write {
 };
 
 // The row with one side computed from the other. Where the expression fails the side becomes NULL.
+// The new tuple is formed from the slot, which has the columns apart already: half the cost of
+// heap_modify_tuple, which takes the old tuple apart first.
 HeapTuple filled(Write &write, const SyncSide &side) {
     constexpr int few = 8;
     Datum few_values[few];
     bool few_nulls[few];
-    int few_attnums[few];
     const bool many = side.count > few;
     Datum *values = many ? static_cast<Datum *>(palloc(sizeof(Datum) * side.count)) : few_values;
     bool *nulls = many ? static_cast<bool *>(palloc(sizeof(bool) * side.count)) : few_nulls;
-    int *attnums = many ? static_cast<int *>(palloc(sizeof(int) * side.count)) : few_attnums;
 
     (void)sync_evaluate(write.program, side, write.row, values, nulls, nullptr);
     if (sync_equals(side, write.row, values, nulls)) return write.tuple;
-    for (int i = 0; i < side.count; i++) attnums[i] = side.columns[i].attnum;
-    return heap_modify_tuple_by_cols(write.tuple, RelationGetDescr(write.data->tg_relation),
-                                     side.count, attnums, values, nulls);
+
+    TupleDesc descriptor = RelationGetDescr(write.data->tg_relation);
+    slot_getallattrs(write.row);
+    auto *all_values = static_cast<Datum *>(palloc(sizeof(Datum) * descriptor->natts));
+    auto *all_nulls = static_cast<bool *>(palloc(sizeof(bool) * descriptor->natts));
+    memcpy(all_values, write.row->tts_values, sizeof(Datum) * descriptor->natts);
+    memcpy(all_nulls, write.row->tts_isnull, sizeof(bool) * descriptor->natts);
+    for (int i = 0; i < side.count; i++) {
+        all_values[side.columns[i].attnum - 1] = values[i];
+        all_nulls[side.columns[i].attnum - 1] = nulls[i];
+    }
+    HeapTuple result = heap_form_tuple(descriptor, all_values, all_nulls);
+    result->t_self = write.tuple->t_self;
+    result->t_tableOid = write.tuple->t_tableOid;
+    return result;
 }
 
 // Every given column of the side may owe its value to the column's default.
