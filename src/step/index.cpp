@@ -4,7 +4,7 @@
 // queues for. An interrupted build leaves an invalid index (which may already refuse writes that
 // break a unique one): it is dropped before the next attempt, and at once where the build failed.
 #include "carry/carrier.hpp"
-#include "step/step.hpp"
+#include "step/pass.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -39,6 +39,7 @@ void run_utility(const std::string &sql) {
 }
 
 Outcome finish(Turn &turn, const Step &step) {
+    note_slowness(turn, "");
     in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
     return Outcome::finished();
 }
@@ -52,6 +53,10 @@ class CreateIndex final : public StepKind {
         IndexState state = index_state(turn, step.object, drop_sql);
         if (state == IndexState::invalid) run_utility(drop_sql);
         if (state != IndexState::valid) {
+            // It waits for every transaction that is older, and cannot say so while it does.
+            note_slowness(turn,
+                          fmt::format("builds index {}, after all older transactions have ended",
+                                      Identifier(step.object)));
             try {
                 run_utility(step.sql);
             } catch (Error &error) {

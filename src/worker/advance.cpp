@@ -91,6 +91,16 @@ int64_t record_failure(const Migration &seen, const Step &step, const Error &err
     return pause_ms;
 }
 
+// Dropped by somebody: nothing is left to work on, and nothing to undo.
+void check_table(Turn &turn) {
+    in_turn(turn, [&] {
+        if (query("SELECT FROM pg_class WHERE oid = $1::oid", {turn.migration.relation}).empty())
+            raise(sqlstate::undefined_table, {},
+                  "{}: the table was dropped; SELECT zdm.abort({}) closes the migration",
+                  described(turn.migration), Literal(turn.migration.name));
+    });
+}
+
 void arrive(Turn &turn, bool backwards) {
     in_turn(turn, [&] {
         const Phase phase = backwards && turn.migration.target == Phase::aborted ? Phase::aborted
@@ -136,6 +146,7 @@ int64_t take_turn(const Migration &migration, bool alone) {
 
     const StepKind &kind = StepKind::find(move.step->kind);
     try {
+        if (migration.target != Phase::aborted) check_table(turn);
         const Outcome outcome =
             move.backwards ? kind.undo(turn, *move.step) : kind.run(turn, *move.step);
         in_turn(turn, [&] { record_outcome(turn, move, outcome); });
