@@ -255,8 +255,8 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
        v.progress,
        repeat('#', floor(v.progress * 20)::integer) || repeat('.', 20 - floor(v.progress * 20)::integer) AS bar,
        v.rows_done, v.rows_total, v.rows_per_second,
-       CASE WHEN v.rows_per_second > 0 AND v.rows_total > v.rows_done
-            THEN (v.rows_total - v.rows_done) / v.rows_per_second END AS eta_seconds,
+       CASE WHEN v.progress > 0 AND v.progress < 1
+            THEN v.busy_seconds / v.progress * (1 - v.progress) END AS eta_seconds,
        NULL::text AS throttled_by,
        v.discrepancies, v.revertible,
        CASE
@@ -288,6 +288,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
            coalesce(s.rows_done, 0)::bigint AS rows_done,
            coalesce(s.rows_total, 0)::bigint AS rows_total,
            CASE WHEN s.busy_seconds > 0 THEN s.rows_done / s.busy_seconds ELSE 0 END::float8 AS rows_per_second,
+           s.busy_seconds,
            (SELECT count(*) FROM zdm.open_discrepancies d WHERE d.migration = m.id) AS discrepancies,
            greatest(m.updated_at, s.updated_at) AS updated_at
       FROM zdm.migration m
@@ -297,7 +298,10 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
            SELECT sum(c.blocks)::float8 AS blocks,
                   sum(CASE WHEN c.done THEN c.blocks ELSE c.next_block END)::float8 AS finished_blocks,
                   sum(c.rows_done)::float8 AS rows_done,
-                  sum(CASE WHEN c.done THEN c.rows_done ELSE greatest(c.rows_total, c.rows_done) END)::float8 AS rows_total,
+                  -- By blocks, which are known, and not by statistics, except before the first block.
+                  sum(CASE WHEN c.done THEN c.rows_done
+                           WHEN c.next_block > 0 THEN c.rows_done * c.blocks / c.next_block
+                           ELSE c.rows_total END)::float8 AS rows_total,
                   sum(c.busy_seconds) AS busy_seconds,
                   max(c.updated_at) AS updated_at
              FROM zdm.scan c

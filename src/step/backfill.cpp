@@ -5,6 +5,9 @@
 // Asynchronous commit is safe: rows and cursor are of one transaction, so a crash loses both or
 // neither. The engine's own place inside a window is memory only; after a crash or an error it
 // begins again at the saved cursor and passes rows in sync for free.
+#include <algorithm>
+
+#include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/sync_trigger.hpp"
 
@@ -43,12 +46,12 @@ class Engine {
 };
 
 // Only busy rows are left: their writers decide how long that takes.
-constexpr int64_t busy_pause_ms = 20;
+constexpr int64_t longest_busy_pause_ms = 1000;
 
 // What was killed cannot be pruned yet: other snapshots are a little older than that.
 constexpr int64_t idle_pause_ms = 5;
 
-constexpr int64_t other_backfill_pause_ms = 50;
+constexpr int64_t other_backfill_pause_ms = 250;
 
 class Backfill final : public StepKind {
   public:
@@ -72,11 +75,11 @@ class Backfill final : public StepKind {
                                              other),
                                  other_backfill_pause_ms);
         if (!scan) return Outcome::finished();
-        return run_heap(turn, *scan);
+        return run_heap(turn, *scan, step.attempts);
     }
 
   private:
-    static Outcome run_heap(Turn &turn, Scan scan) {
+    static Outcome run_heap(Turn &turn, Scan scan, int attempts) {
         const SyncArguments arguments(turn.mapping, turn.migration, false);
         Engine engine(scan, arguments);
         ScanProgress progress;
@@ -121,7 +124,7 @@ class Backfill final : public StepKind {
             if (report.rows_hot + report.rows_moved == 0 && only_busy_left(report, scan))
                 return Outcome::wait(
                     fmt::format("waits for rows of {} that others are writing", scan.relation_name),
-                    busy_pause_ms);
+                    std::min(retry_pause_ms(attempts), longest_busy_pause_ms));
             if (report.idle) check(zdm_sleep(idle_pause_ms));
             if (report.waited_for) check(zdm_sleep(1));
             busy_ms += pace(turn.settings, worked_ms);

@@ -115,11 +115,11 @@ is(value(q{SELECT string_agg(attname || ' ' || format_type(atttypid, NULL), ', '
     'id integer, pad text, v bigint', 'preloaded: contract goes on after a crash; nothing of zdm is left');
 
 # --- Killed again and again while it works, build and verify included.
-value(q{SET zdm.pace = '0.3'; SELECT zdm.change_type('t', 'v', 'numeric', name => 'm'); SELECT zdm.cutover('m')});
+value(q{SET zdm.pace = '0.6'; SELECT zdm.change_type('t', 'v', 'numeric', name => 'm'); SELECT zdm.cutover('m')});
 my %seen;
-for my $kill (1 .. 8)
+for my $kill (1 .. 20)
 {
-    select(undef, undef, undef, 0.2 * $kill);
+    select(undef, undef, undef, 0.05 * $kill);
     last if phase() eq 'soak';
     $seen{ phase() } = 1;
     $node->stop('immediate');
