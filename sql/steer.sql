@@ -62,6 +62,7 @@ CALL zdm.wait('through', 'soak', 60);
 SELECT settings FROM zdm.migration WHERE name = 'through';
 SELECT zdm.revert('through');
 CALL zdm.wait('through', 'ready', 60);
+SELECT zdm.pause('through');
 SELECT zdm.abort('through');
 CALL zdm.wait('through', 'aborted', 60);
 CALL zdm.wait('through', 'ready', 60);

@@ -135,6 +135,8 @@ std::string abort(const Migration &migration) {
     if (migration.phase == Phase::done)
         refuse(migration, "aborted", "it is done and the old columns are dropped",
                "start a migration the other way");
+    // Whoever aborts does not want it to stay where it was paused.
+    if (migration.state == "paused") set_state(migration, "running", "");
     return go_to(migration, Phase::aborted);
 }
 

@@ -36,6 +36,8 @@ std::vector<Step> steps_after_survey(const CarryScope &scope, const std::vector<
     std::vector<Step> steps;
     for (const auto &one : carried)
         append(steps, Carrier::find_carrier(one.carrier).prepare(scope, one));
+    steps.push_back({0, Phase::build, "analyze", "", "Gather statistics for the planner",
+                     fmt::format("ANALYZE {}", scope.table), "SHARE UPDATE EXCLUSIVE"});
     steps.push_back(
         {0, Phase::verify, "verify", "", "Compare old and new side of every row", "", ""});
     steps.push_back({0, Phase::soak, "swap", "",

@@ -5,6 +5,7 @@
 // break a unique one): it is dropped before the next attempt, and at once where the build failed.
 #include "carry/carrier.hpp"
 #include "step/pass.hpp"
+#include "step/utility.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -26,16 +27,6 @@ IndexState index_state(Turn &turn, const std::string &index, std::string &drop_s
         if (!rows.empty()) state = rows.boolean(0, 0) ? IndexState::valid : IndexState::invalid;
     });
     return state;
-}
-
-void run_utility(const std::string &sql) {
-    check(zdm_report_activity(sql.c_str()));
-    try {
-        check(zdm_run_utility(sql.c_str()));
-    } catch (...) {
-        check(zdm_transaction_abort());
-        throw;
-    }
 }
 
 Outcome finish(Turn &turn, const Step &step) {
