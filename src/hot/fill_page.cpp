@@ -160,6 +160,17 @@ int movers_needed(const PageRows &rows, Size row_space, Size growth) {
     return Max(movers, rows.count - rows.free_line_pointers);
 }
 
+// The next visit is to prune the page. heap_page_prune_opt leaves one alone that has a tenth free,
+// which a large row may not fit into, unless this hint tells that an update has found no room.
+void ask_for_pruning(Buffer buffer) {
+    Page page = BufferGetPage(buffer);
+    if (PageIsFull(page)) return;
+    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+    PageSetFull(page);
+    MarkBufferDirtyHint(buffer, true);
+    LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+}
+
 Size growth_of(HeapTuple tuple, Size space) {
     const Size before = MAXALIGN(tuple->t_len) + sizeof(ItemIdData);
     return space > before ? space - before : 0;
@@ -233,7 +244,7 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
     int movers = -1;  // not known before the first row's size is
     bool killed = false, full = false;
     MemoryContext caller = MemoryContextSwitchTo(box->page_memory);
-    for (int i = 0; i < rows.count && !full; i++) {
+    for (int i = 0; i < rows.count; i++) {
         if (rows.offsets[i] < progress->next) continue;
         HeapTupleData tuple = row_at(box->relation, buffer, block, rows.offsets[i]);
         HeapTuple version = next_version(box, &tuple);
@@ -250,6 +261,7 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         if (!fits && movers == 0) {
             // The rows behind it have about the same size, and their turn comes in a later pass.
             progress->next = rows.offsets[i];
+            ask_for_pruning(buffer);
             full = true;
             break;
         }
