@@ -52,15 +52,14 @@ void update_row(Relation relation, HeapTuple version, ItemPointerData place,
     if (RelationGetDescr(relation)->constr != nullptr) ExecConstraints(indexes, slot, estate);
     ExecClearTuple(slot);
     TM_FailureData failure;
-    bool only_summaries;
-    const TM_Result result = zdm_heap_update(relation, &place, version, GetCurrentCommandId(true),
-                                             true, &failure, &only_summaries);
+    const TM_Result result =
+        zdm_heap_update(relation, &place, version, GetCurrentCommandId(true), true, &failure);
     if (result != TM_Ok) elog(ERROR, "zdm: a row that was locked could not be updated: %d", result);
-    if (!HeapTupleIsHeapOnly(version) || only_summaries) {
+    if (!HeapTupleIsHeapOnly(version)) {
         MovedRows moved;
         moved_rows_begin(&moved, CurrentMemoryContext);
         moved_rows_add(&moved, version);
-        moved_rows_index(&moved, indexes, estate, slot, filled, only_summaries);
+        moved_rows_index(&moved, indexes, estate, slot, filled);
     }
     ExecCloseIndices(indexes);
     ExecDropSingleTupleTableSlot(slot);
@@ -96,7 +95,6 @@ bool repair(Relation relation, SyncProgram *program, TupleTableSlot *slot) {
 
 extern "C" bool zdm_hot_repair(Oid relid, ZdmSyncArguments arguments, uint32 block, uint16 offset) {
     Relation relation = table_open(relid, RowExclusiveLock);
-    CheckCmdReplicaIdentity(relation, CMD_UPDATE);
     SyncProgram *program =
         sync_program_build(relation, InvalidOid, arguments.count, arguments.values);
     program->scoped = true;

@@ -14,7 +14,6 @@ extern "C" {
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/lmgr.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 }
 
@@ -26,8 +25,7 @@ struct Pass {
     Relation relation;
     SyncProgram *program;
     TupleTableSlot *row;
-    MemoryContext memory;       // of the caller: what is reported
-    MemoryContext page_memory;  // of one page: errors of expressions, for one
+    MemoryContext memory;  // of the caller: what is reported
     int limit;
     ZdmDiscrepancy *found;
     ZdmVerifyReport *report;
@@ -90,7 +88,6 @@ void check_page(Pass *pass, BlockNumber block, BufferAccessStrategy strategy) {
     Buffer buffer = ReadBufferExtended(pass->relation, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
     PageRows rows;
     list_visible_rows(pass->relation, buffer, block, GetActiveSnapshot(), &rows);
-    MemoryContext caller = MemoryContextSwitchTo(pass->page_memory);
     for (int i = 0; i < rows.count; i++) {
         HeapTupleData tuple = row_at(pass->relation, buffer, block, rows.offsets[i]);
         ExecStoreHeapTuple(&tuple, pass->row, false);
@@ -100,8 +97,6 @@ void check_page(Pass *pass, BlockNumber block, BufferAccessStrategy strategy) {
     }
     pass->report->rows += rows.count;
     ExecClearTuple(pass->row);
-    MemoryContextSwitchTo(caller);
-    MemoryContextReset(pass->page_memory);
     ReleaseBuffer(buffer);
 }
 
@@ -130,8 +125,6 @@ extern "C" void zdm_hot_verify(Oid relid, Oid relfilenode, ZdmSyncArguments argu
     pass.program->scoped = true;
     pass.row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
     pass.memory = CurrentMemoryContext;
-    pass.page_memory =
-        AllocSetContextCreate(CurrentMemoryContext, "zdm verify page", ALLOCSET_DEFAULT_SIZES);
     pass.limit = limit;
     pass.report = report;
     pass.values = static_cast<Datum *>(palloc(sizeof(Datum) * pass.program->most_columns()));
@@ -155,7 +148,6 @@ extern "C" void zdm_hot_verify(Oid relid, Oid relfilenode, ZdmSyncArguments argu
     report->found = pass.found;
     ExecDropSingleTupleTableSlot(pass.row);
     FreeAccessStrategy(strategy);
-    MemoryContextDelete(pass.page_memory);
     sync_program_free(pass.program);
     table_close(relation, NoLock);
 }
