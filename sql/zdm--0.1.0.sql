@@ -42,8 +42,18 @@ COMMENT ON COLUMN migration.started_xid IS 'Transaction that started it: waiting
 CREATE UNIQUE INDEX migration_unfinished ON migration (name) WHERE phase NOT IN ('done', 'aborted');
 CREATE INDEX migration_name ON migration (name, id);
 
+CREATE TABLE migrated_table (
+    migration     bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
+    relation      oid NOT NULL,
+    relation_name text NOT NULL,
+    owner         oid NOT NULL,
+    PRIMARY KEY (migration, relation)
+);
+COMMENT ON TABLE migrated_table IS 'The tables that a migration changes: one, or all of a closure of keys';
+
 CREATE TABLE mapped_column (
     migration   bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
+    relation    oid NOT NULL,
     side        text NOT NULL CHECK (side IN ('old', 'new')),
     ordinal     integer NOT NULL,
     name        text NOT NULL,
@@ -51,7 +61,7 @@ CREATE TABLE mapped_column (
     type        text NOT NULL,
     expression  text NOT NULL,
     total       boolean NOT NULL,
-    PRIMARY KEY (migration, side, ordinal)
+    PRIMARY KEY (migration, relation, side, ordinal)
 );
 COMMENT ON COLUMN mapped_column.total IS 'Whether the expression gives a value for every input: never raises an error';
 COMMENT ON TABLE mapped_column IS 'The columns of a migration: names before and after cutover, type, and the canonical expression that fills the column from the other side';
@@ -61,6 +71,8 @@ CREATE TABLE step (
     name            text NOT NULL,
     ordinal         integer NOT NULL,
     phase           text NOT NULL,
+    relation        oid NOT NULL DEFAULT 0,
+    related         oid NOT NULL DEFAULT 0,
     kind            text NOT NULL,
     object          text NOT NULL DEFAULT '',
     description     text NOT NULL,
@@ -77,11 +89,14 @@ CREATE TABLE step (
     PRIMARY KEY (migration, ordinal)
 );
 COMMENT ON TABLE step IS 'The plan of each migration, one row a step, in order';
+COMMENT ON COLUMN step.relation IS 'The table that it works on; 0 = all tables of the migration';
+COMMENT ON COLUMN step.related IS 'Another table that it locks as well (the other end of a foreign key); 0 = none';
 COMMENT ON COLUMN step.longest_wait_ms IS 'Longest that one attempt queued for a strong lock';
 COMMENT ON COLUMN step.longest_hold_ms IS 'Longest that a strong lock was held';
 
 CREATE TABLE carried (
     migration         bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
+    relation          oid NOT NULL,
     ordinal           integer NOT NULL,
     carrier           text NOT NULL,
     object            text NOT NULL,
@@ -89,14 +104,17 @@ CREATE TABLE carried (
     definition        text NOT NULL DEFAULT '',
     shadow_definition text NOT NULL DEFAULT '',
     keep_old          boolean NOT NULL DEFAULT true,
-    PRIMARY KEY (migration, ordinal)
+    related           oid NOT NULL DEFAULT 0,
+    PRIMARY KEY (migration, relation, ordinal)
 );
+COMMENT ON COLUMN carried.related IS 'Another relation that cutover locks because of it; 0 = none';
 COMMENT ON COLUMN carried.keep_old IS 'Whether the old column''s own stays during soak; one that could fail a write does not';
 COMMENT ON TABLE carried IS 'What hangs on the old columns and comes along at cutover: its name, the name of its counterpart until then, both definitions';
 
 CREATE TABLE scan (
     migration     bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
     kind          text NOT NULL CHECK (kind IN ('backfill', 'verify')),
+    root          oid NOT NULL,
     relation      oid NOT NULL,
     relation_name text NOT NULL,
     relfilenode   oid NOT NULL,
@@ -114,6 +132,7 @@ CREATE TABLE scan (
     done          boolean NOT NULL DEFAULT false,
     PRIMARY KEY (migration, kind, relation)
 );
+COMMENT ON COLUMN scan.root IS 'The table of the migration that this heap belongs to';
 COMMENT ON TABLE scan IS 'Cursor and counters of a pass over one heap (a plain table or a leaf partition); committed with the rows';
 
 CREATE TABLE discrepancy (
@@ -339,8 +358,8 @@ COMMENT ON VIEW metrics IS 'For exporters: text labels, bigint and float8 gauges
 
 ALTER TABLE discrepancy ENABLE ROW LEVEL SECURITY;
 CREATE POLICY table_owner ON discrepancy FOR SELECT
-    USING (EXISTS (SELECT FROM zdm.migration m
-                    WHERE m.id = discrepancy.migration AND pg_has_role(m.owner, 'USAGE')));
+    USING ((SELECT bool_and(pg_has_role(t.owner, 'USAGE')) FROM zdm.migrated_table t
+             WHERE t.migration = discrepancy.migration));
 
 GRANT USAGE ON SCHEMA zdm TO PUBLIC;
-GRANT SELECT ON migration, mapped_column, step, carried, scan, event, discrepancy, open_discrepancies, status, metrics TO PUBLIC;
+GRANT SELECT ON migration, migrated_table, mapped_column, step, carried, scan, event, discrepancy, open_discrepancies, status, metrics TO PUBLIC;

@@ -20,7 +20,7 @@ namespace {
 void check_comparable(const Migration &migration, const char *what) {
     check_owner(migration);
     if (migration.phase >= Phase::build && migration.phase <= Phase::soak &&
-        !load_mapping(migration.id).new_columns.empty())
+        !load_mapping(migration).new_columns.empty())
         return;
     raise(sqlstate::wrong_phase, {}, "{} cannot be {} in phase {}: {}", described(migration), what,
           to_string(migration.phase),
@@ -30,11 +30,9 @@ void check_comparable(const Migration &migration, const char *what) {
               : std::string("there is only one side left"));
 }
 
-int64_t verify(const Migration &migration) {
-    check_comparable(migration, "verified");
-    const SyncArguments arguments(load_mapping(migration.id), migration, migration.soaking());
+int64_t verify_table(const Migration &migration) {
+    const SyncArguments arguments(load_mapping(migration), migration, migration.soaking());
     const Settings settings = apply_settings(migration);
-    resolve_discrepancies(migration);
     const Rows heaps = query(
         R"(SELECT c.oid, pg_relation_filenode(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::bigint
              FROM pg_class c
@@ -53,6 +51,14 @@ int64_t verify(const Migration &migration) {
         insert_discrepancies(migration, heaps.oid(row, 0), report);
         count += report.discrepancies;
     }
+    return count;
+}
+
+int64_t verify(const Migration &migration) {
+    check_comparable(migration, "verified");
+    resolve_discrepancies(migration);
+    int64_t count = 0;
+    for (const auto &seen : on_each_table(migration)) count += verify_table(seen);
     record_event(migration, "verify", to_string(migration.phase),
                  {{"discrepancies", std::to_string(count)}});
     return count;
@@ -86,8 +92,15 @@ std::optional<std::pair<uint32_t, uint16_t>> locate(const OpenDiscrepancy &discr
                           static_cast<uint16_t>(found.integer(0, 1)));
 }
 
-int64_t repair(const Migration &migration) {
-    check_comparable(migration, "repaired");
+// The heap is that table or one of its partitions.
+bool belongs_to(const OpenDiscrepancy &discrepancy, const Migration &migration) {
+    return discrepancy.relation == migration.relation ||
+           query("SELECT $1::oid IN (SELECT relid FROM pg_partition_tree($2::oid::regclass))",
+                 {discrepancy.relation, migration.relation})
+               .boolean(0, 0);
+}
+
+int64_t repair_table(const Migration &migration) {
     const std::string other = other_backfill(migration);
     if (!other.empty())
         raise(
@@ -95,9 +108,10 @@ int64_t repair(const Migration &migration) {
             "{} cannot be repaired while the backfill of migration \"{}\" is under way on the same "
             "table; CALL zdm.wait({}) first",
             described(migration), other, Literal(other));
-    const SyncArguments arguments(load_mapping(migration.id), migration, migration.soaking());
+    const SyncArguments arguments(load_mapping(migration), migration, migration.soaking());
     int64_t count = 0;
     for (const auto &discrepancy : open_discrepancies(migration)) {
+        if (!belongs_to(discrepancy, migration)) continue;
         bool repaired = false, gone = false;
         {
             OwnerScope as_owner(migration.owner);
@@ -111,6 +125,13 @@ int64_t repair(const Migration &migration) {
         if (repaired || gone) resolve_discrepancy(discrepancy.row_id);
         count += repaired;
     }
+    return count;
+}
+
+int64_t repair(const Migration &migration) {
+    check_comparable(migration, "repaired");
+    int64_t count = 0;
+    for (const auto &seen : on_each_table(migration)) count += repair_table(seen);
     record_event(migration, "repair", to_string(migration.phase),
                  {{"rows", std::to_string(count)}});
     return count;

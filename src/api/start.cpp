@@ -58,7 +58,7 @@ bool is_replay(const Migration &earlier, const Table &table, const Draft &draft)
 void check_overlap(const Table &table, const Draft &draft) {
     const Rows rows = catalog(
         R"(SELECT m.name, c.name FROM zdm.migration m JOIN zdm.mapped_column c ON c.migration = m.id
-            WHERE m.relation = $1::oid AND m.phase NOT IN ('done', 'aborted')
+            WHERE c.relation = $1::oid AND m.phase NOT IN ('done', 'aborted')
               AND ARRAY[c.name, c.soak_name] && string_to_array($2, E'\x01') LIMIT 1)",
         {table.relation, fmt::format("{}", fmt::join(draft.columns, "\x01"))});
     if (!rows.empty())
@@ -74,8 +74,16 @@ void record(const Table &table, const Draft &draft, Migration migration) {
     if (draft.mapping.new_columns.empty())
         insert_steps(migration, draft.steps);
     else {
-        insert_mapping(migration.id, draft.mapping);
-        plan_mapping(migration, draft.mapping);
+        insert_mapping(migration, draft.mapping);
+        for (const auto &[other, mapping] : draft.further) {
+            Migration seen = migration;
+            seen.relation = other.relation;
+            seen.relation_name = other.name;
+            seen.owner = other.owner;
+            insert_table(seen);
+            insert_mapping(seen, mapping);
+        }
+        plan_mapping(migration);
     }
     record_event(migration, "start", "queued",
                  {{"definition", draft.definition}, {"table", table.name}});

@@ -67,9 +67,8 @@ bool contract_began(const Migration &migration) {
 // Counting in the caller's session answers at once; past this size the worker counts online.
 constexpr int64_t countable_blocks = 50000;
 
-void refuse_unfit(const Migration &migration) {
-    const Mapping mapping = load_mapping(migration.id);
-    const CarryScope scope = carry_scope(migration, mapping);
+void refuse_unfit(const CarryScope &scope) {
+    const Migration &migration = scope.migration;
     const int64_t blocks =
         query(
             "SELECT coalesce(sum(pg_relation_size(relid)), pg_relation_size($1::oid)) / 8192 FROM "
@@ -95,7 +94,8 @@ std::string revert(const Migration &migration) {
         if (migration.target == Phase::done && contract_began(migration))
             refuse(migration, "reverted", "contract has begun to drop the old columns",
                    "start a migration the other way when it is done");
-        if (migration.target != Phase::ready) refuse_unfit(migration);
+        if (migration.target != Phase::ready)
+            for (const auto &scope : scopes_of(migration)) refuse_unfit(scope);
     }
     return go_to(migration, Phase::ready);
 }

@@ -44,6 +44,13 @@ CarryScope carry_scope(const Migration &migration, const Mapping &mapping) {
             migration.soaking()};
 }
 
+std::vector<CarryScope> scopes_of(const Migration &migration) {
+    std::vector<CarryScope> scopes;
+    for (const auto &seen : on_each_table(migration))
+        scopes.push_back(carry_scope(seen, load_mapping(seen)));
+    return scopes;
+}
+
 namespace {
 
 std::vector<Dependent> dependents_of(const CarryScope &scope) {
@@ -80,12 +87,10 @@ std::vector<Carried> find_carried(const CarryScope &scope) {
     for (const auto &dependent : dependents)
         if (!dependent.claimed) unclaimed.push_back(dependent.description);
     if (!unclaimed.empty())
-        raise(
-            sqlstate::unsupported, {},
-            "zdm: cannot change column {} of {}: {} depends on it and cannot come along yet; drop "
-            "it first and create it again after cutover",
-            Identifier(scope.mapping.old_columns[0].name), scope.migration.relation_name,
-            fmt::join(unclaimed, ", "));
+        raise(sqlstate::unsupported, {},
+              "zdm: {}: {} depends on it and cannot come along yet; drop it first and create it "
+              "again after cutover",
+              described(scope), fmt::join(unclaimed, ", "));
     return all;
 }
 
@@ -96,7 +101,7 @@ std::string fingerprint(const CarryScope &scope) {
                          FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0),
                       (SELECT string_agg(concat_ws(' ', classid, objid, refobjsubid), ',' ORDER BY classid, objid, refobjsubid)
                          FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = $1::oid),
-                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint WHERE conrelid = $1::oid),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint WHERE conrelid = $1::oid OR confrelid = $1::oid),
                       (SELECT string_agg(concat_ws(' ', indexrelid, xmin), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = $1::oid),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_attrdef WHERE adrelid = $1::oid),
                       (SELECT string_agg(relid::oid::text, ',' ORDER BY relid) FROM pg_partition_tree($1::oid::regclass)))))",
@@ -112,31 +117,80 @@ bool claim(std::vector<Dependent> &dependents, uint32_t class_id, uint32_t objec
     return found;
 }
 
-std::string rebound(const CarryScope &scope, const std::string &expression, Side side,
-                    const std::string &column_name, const std::string &object) {
-    const auto &column = side == Side::old_side ? scope.old_column() : scope.new_column();
-    ZdmType type{};
-    check(zdm_type_parse(column.type.c_str(), true, &type));
-    const std::string old_name = scope.old_column().current_name(scope.soak_names);
-    ZdmColumn mapped{old_name.c_str(), 0, type.oid, type.typmod, type.collation};
+std::string rebound(const CarryScope &scope, const std::string &expression, Side side, Names names,
+                    const std::string &object) {
+    std::vector<std::string> old_names, replacements;
+    std::vector<ZdmType> types;
+    for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
+        const auto &column = column_at(scope, side, pair);
+        old_names.push_back(scope.mapping.old_columns[pair].current_name(scope.soak_names));
+        replacements.push_back(quote(Identifier(name_of(column, names))));
+        ZdmType type{};
+        check(zdm_type_parse(column.type.c_str(), true, &type));
+        types.push_back(type);
+    }
+    std::vector<ZdmColumn> mapped;
+    for (size_t pair = 0; pair < types.size(); ++pair)
+        mapped.push_back({old_names[pair].c_str(), 0, types[pair].oid, types[pair].typmod,
+                          types[pair].collation});
     const char *text = nullptr;
     const auto error = attempt({"42883", "42804", "42725", "42846"}, [&] {
-        check(
-            zdm_expression_remap(scope.migration.relation, expression.c_str(), 1, &mapped, &text));
+        check(zdm_expression_remap(scope.migration.relation, expression.c_str(),
+                                   static_cast<int>(mapped.size()), mapped.data(), &text));
     });
     if (error)
-        raise(sqlstate::unsupported, {},
-              "zdm: cannot change column {} of {} to {}: {} would not work with the new type ({}); "
-              "drop "
-              "it first and create it again after cutover",
-              Identifier(scope.old_column().name), scope.migration.relation_name, column.type,
-              object, error->what());
-    return with_parameters(text, {quote(Identifier(column_name))});
+        raise(
+            sqlstate::unsupported, {},
+            "zdm: {}: {} would not work with the new type ({}); drop it first and create it again "
+            "after cutover",
+            described(scope), object, error->what());
+    return with_parameters(text, replacements);
 }
 
-Identifier column_of(const CarryScope &scope, Side side) {
-    const auto &column = side == Side::old_side ? scope.old_column() : scope.new_column();
-    return Identifier(column.current_name(scope.soak_names));
+Identifier column_of(const CarryScope &scope, Side side, const std::string &old_column) {
+    for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair)
+        if (scope.mapping.old_columns[pair].name == old_column)
+            return Identifier(column_at(scope, side, pair).current_name(scope.soak_names));
+    raise(sqlstate::undefined_column, {}, "{}: column {} is not part of it",
+          described(scope.migration), Identifier(old_column));
+}
+
+std::optional<size_t> pair_at(const CarryScope &scope, const std::string &column) {
+    for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair)
+        if (scope.mapping.old_columns[pair].current_name(scope.soak_names) == column) return pair;
+    return std::nullopt;
+}
+
+const MappedColumn &column_at(const CarryScope &scope, Side side, size_t pair) {
+    return side == Side::old_side ? scope.mapping.old_columns.at(pair)
+                                  : scope.mapping.new_columns.at(pair);
+}
+
+const std::string &name_of(const MappedColumn &column, Names names) {
+    return column.current_name(names == Names::soak);
+}
+
+Step drop_constraint_step(const CarryScope &scope, Phase phase, const std::string &constraint) {
+    return {0,
+            phase,
+            "drop_constraint",
+            constraint,
+            fmt::format("Take down constraint {}", Identifier(constraint)),
+            fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", scope.table,
+                        Identifier(constraint)),
+            "ACCESS EXCLUSIVE"};
+}
+
+std::string described(const CarryScope &scope) {
+    std::vector<std::string> names, types;
+    for (const auto &column : scope.mapping.old_columns)
+        names.push_back(quote(Identifier(column.name)));
+    for (const auto &column : scope.mapping.new_columns) types.push_back(column.type);
+    const std::string what =
+        fmt::format("cannot change column{} {} of {}", names.size() == 1 ? "" : "s",
+                    fmt::join(names, ", "), scope.migration.relation_name);
+    if (scope.migration.kind != "change_type") return what;
+    return fmt::format("{} to {}", what, fmt::join(types, ", "));
 }
 
 }  // namespace zdm

@@ -8,6 +8,7 @@
 // Revert is the same with the sides exchanged, after reinstate() has made the old side fit again.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,13 +28,17 @@ struct CarryScope {
     bool partitioned = false;
     bool soak_names = false;  // which names the columns have at this moment
 
-    const MappedColumn &old_column() const { return mapping.old_columns.at(0); }
-    const MappedColumn &new_column() const { return mapping.new_columns.at(0); }
+    bool is_paired() const { return mapping.is_paired(); }
 };
 
+// The migration is given as one of its tables sees it (on_each_table).
 CarryScope carry_scope(const Migration &migration, const Mapping &mapping);
+std::vector<CarryScope> scopes_of(const Migration &migration);  // of all its tables, by OID
 
 enum class Side { old_side, new_side };
+
+// Names before cutover, or from cutover on: what a definition is written for.
+enum class Names { before, soak };
 
 // One entry of pg_depend that hangs on an old column.
 struct Dependent {
@@ -64,6 +69,9 @@ class Carrier {
     virtual void take_off(const CarryScope &scope, const Carried &carried, Side side) const = 0;
     virtual void put_on(const CarryScope &scope, const Carried &carried, Side side) const = 0;
 
+    // The online steps that take down what prepare built, because the object has changed since.
+    virtual std::vector<Step> withdraw(const CarryScope &, const Carried &) const { return {}; }
+
     // The online steps that make the old side fit to take over again, before revert.
     virtual std::vector<Step> reinstate(const CarryScope &, const Carried &) const { return {}; }
 
@@ -93,13 +101,26 @@ std::string fingerprint(const CarryScope &scope);
 bool claim(std::vector<Dependent> &dependents, uint32_t class_id, uint32_t object);
 constexpr uint32_t pg_class_id = 1259, pg_attrdef_id = 2604, pg_constraint_id = 2606;
 
-// An expression of the catalog that reads the old column, as it must be with the column of that
-// side under that name. Raises ZD004 naming the object where the new type does not fit the
-// expression.
-std::string rebound(const CarryScope &scope, const std::string &expression, Side side,
-                    const std::string &column_name, const std::string &object);
+// An expression of the catalog that reads old columns, as it must be with the columns of that side
+// under those names. Paired columns only. Raises ZD004 naming the object where the new types do not
+// fit the expression.
+std::string rebound(const CarryScope &scope, const std::string &expression, Side side, Names names,
+                    const std::string &object);
 
-// A column of the pair under its name of this moment, ready for SQL.
-Identifier column_of(const CarryScope &scope, Side side);
+// Of a pair, which is named by its old column's name before cutover: the column of that side under
+// its name of this moment, ready for SQL. Raises 42703 for any other name.
+Identifier column_of(const CarryScope &scope, Side side, const std::string &old_column);
+
+// The position of the pair whose old column has that name at this moment; empty for other columns.
+std::optional<size_t> pair_at(const CarryScope &scope, const std::string &column);
+
+const MappedColumn &column_at(const CarryScope &scope, Side side, size_t pair);
+const std::string &name_of(const MappedColumn &column, Names names);
+
+// The step that takes down a constraint which another one was to be proved by.
+Step drop_constraint_step(const CarryScope &scope, Phase phase, const std::string &constraint);
+
+// "cannot change column a of public.t to bigint", for messages.
+std::string described(const CarryScope &scope);
 
 }  // namespace zdm

@@ -17,7 +17,7 @@ class Check final : public Carrier {
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        if (!scope.mapping.is_pair()) return found;
+        if (!scope.is_paired()) return found;
         const Rows rows = query(
             R"(SELECT oid, conname, pg_get_expr(conbin, conrelid),
                       CASE WHEN connoinherit THEN ' NO INHERIT' ELSE '' END
@@ -28,7 +28,7 @@ class Check final : public Carrier {
             if (!claim(dependents, pg_constraint_id, rows.oid(row, 0))) continue;
             const std::string constraint = rows.text(row, 1);
             const std::string condition =
-                rebound(scope, rows.text(row, 2), Side::new_side, scope.new_column().name,
+                rebound(scope, rows.text(row, 2), Side::new_side, Names::before,
                         fmt::format("constraint {}", Identifier(constraint)));
             found.push_back({name(), constraint, new_object_name(scope.migration.id, constraint),
                              rows.text(row, 2),
@@ -41,12 +41,16 @@ class Check final : public Carrier {
         return steps(scope, Phase::build, carried.shadow, carried.shadow_definition);
     }
 
+    std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
+        return {drop_constraint_step(scope, Phase::build, carried.shadow)};
+    }
+
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
         // The stored condition speaks of the old column by its name before cutover.
         CarryScope before = scope;
         before.soak_names = false;
         const std::string condition =
-            rebound(before, carried.definition, Side::old_side, scope.old_column().soak_name,
+            rebound(before, carried.definition, Side::old_side, Names::soak,
                     fmt::format("constraint {}", Identifier(carried.object)));
         const auto &full = carried.shadow_definition;
         return steps(scope, Phase::soak, old_object_name(scope.migration.id, carried.object),

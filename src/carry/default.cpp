@@ -44,7 +44,7 @@ class Default final : public Carrier {
     // Where columns are not a pair, the new ones have no default to inherit.
     static std::optional<Identifier> column_named(const CarryScope &scope, const Carried &carried,
                                                   Side side) {
-        if (scope.mapping.is_pair()) return column_of(scope, side);
+        if (scope.is_paired()) return column_of(scope, side, carried.object);
         if (side == Side::new_side) return std::nullopt;
         for (const auto &column : scope.mapping.old_columns)
             if (column.name == carried.object)

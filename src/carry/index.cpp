@@ -31,18 +31,18 @@ class Index final : public Carrier {
             const uint32_t index = rows.oid(row, 0);
             // Left unclaimed, so refused by name: marks and trees that cannot come along yet.
             if (scope.partitioned || rows.boolean(row, 4) || rows.boolean(row, 5)) continue;
-            if (!scope.mapping.is_pair() && rows.boolean(row, 3)) continue;
+            if (!scope.is_paired() && rows.boolean(row, 3)) continue;
             if (!claim(dependents, pg_class_id, index)) continue;
             // An invalid one is of no use to anybody and goes with its column; so does one on
             // columns that have no single successor.
-            if (!rows.boolean(row, 2) || !scope.mapping.is_pair()) continue;
+            if (!rows.boolean(row, 2) || !scope.is_paired()) continue;
             const std::string object = rows.text(row, 1);
             const std::string shadow = new_object_name(scope.migration.id, object);
             found.push_back(
                 {name(), object, shadow,
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
-                                  Side::old_side, scope.old_column().soak_name),
-                 index_definition(scope, index, shadow, Side::new_side, scope.new_column().name)});
+                                  Side::old_side, Names::soak),
+                 index_definition(scope, index, shadow, Side::new_side, Names::before)});
         }
         return found;
     }
@@ -58,7 +58,11 @@ class Index final : public Carrier {
 
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
         if (!carried.keep_old) return {};
-        return {drop_index_step(scope, old_name(scope, carried))};
+        return {drop_index_step(scope, Phase::done, old_name(scope, carried))};
+    }
+
+    std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
+        return {drop_index_step(scope, Phase::build, carried.shadow)};
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {

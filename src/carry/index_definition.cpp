@@ -8,16 +8,16 @@ namespace {
 
 // One key or included column as CREATE INDEX writes it.
 std::string key_definition(const CarryScope &scope, const Rows &keys, size_t row, Side side,
-                           const std::string &column_name, const std::string &object) {
+                           Names names, const std::string &object) {
     const std::string attribute = keys.text(row, 0);
     const bool is_expression = !keys.null_text(row, 0);
-    const bool is_mapped =
-        attribute == scope.old_column().current_name(scope.soak_names) && !is_expression;
+    std::optional<size_t> pair;
+    if (!is_expression) pair = pair_at(scope, attribute);
     std::string text;
     if (is_expression)
-        text = fmt::format("({})", rebound(scope, keys.text(row, 1), side, column_name, object));
+        text = fmt::format("({})", rebound(scope, keys.text(row, 1), side, names, object));
     else
-        text = quote(Identifier(is_mapped ? column_name : attribute));
+        text = quote(Identifier(pair ? name_of(column_at(scope, side, *pair), names) : attribute));
     if (keys.boolean(row, 2)) return text;  // INCLUDE takes a bare column
 
     // The mapped column's own collation comes with its type; any other stays as it is.
@@ -26,18 +26,15 @@ std::string key_definition(const CarryScope &scope, const Rows &keys, size_t row
     if (!keys.text(row, 5).empty()) text += fmt::format(" ({})", keys.text(row, 5));
     text += keys.text(row, 6);
 
-    if (is_mapped && side == Side::new_side && keys.text(row, 4).empty()) {
+    if (pair && side == Side::new_side && keys.text(row, 4).empty()) {
         ZdmType type{};
         bool has = false;
-        check(zdm_type_parse(scope.new_column().type.c_str(), true, &type));
+        check(zdm_type_parse(column_at(scope, side, *pair).type.c_str(), true, &type));
         check(zdm_has_default_opclass(type.oid, keys.oid(row, 7), &has));
         if (!has)
-            raise(
-                sqlstate::unsupported, {},
-                "zdm: cannot change column {} of {} to {}: {} has no operator class for that type; "
-                "drop the index first",
-                Identifier(scope.old_column().name), scope.migration.relation_name,
-                scope.new_column().type, object);
+            raise(sqlstate::unsupported, {},
+                  "zdm: {}: {} has no operator class for that type; drop the index first",
+                  described(scope), object);
     }
     return text;
 }
@@ -45,7 +42,7 @@ std::string key_definition(const CarryScope &scope, const Rows &keys, size_t row
 }  // namespace
 
 std::string index_definition(const CarryScope &scope, uint32_t index, const std::string &index_name,
-                             Side side, const std::string &column_name) {
+                             Side side, Names names) {
     const Rows head = query(
         R"(SELECT i.indisunique, m.amname, i.indnkeyatts, c.relname,
                   pg_get_expr(i.indpred, i.indrelid),
@@ -89,7 +86,7 @@ std::string index_definition(const CarryScope &scope, uint32_t index, const std:
     std::vector<std::string> key_columns, included;
     for (size_t row = 0; row < keys.size(); ++row)
         (keys.boolean(row, 2) ? included : key_columns)
-            .push_back(key_definition(scope, keys, row, side, column_name, object));
+            .push_back(key_definition(scope, keys, row, side, names, object));
 
     std::string text =
         fmt::format("CREATE {}INDEX CONCURRENTLY {} ON {} USING {} ({})",
@@ -100,8 +97,7 @@ std::string index_definition(const CarryScope &scope, uint32_t index, const std:
     if (head.null_text(0, 5)) text += fmt::format(" WITH ({})", head.text(0, 5));
     if (head.null_text(0, 6)) text += fmt::format(" TABLESPACE {}", head.text(0, 6));
     if (head.null_text(0, 4))
-        text +=
-            fmt::format(" WHERE {}", rebound(scope, head.text(0, 4), side, column_name, object));
+        text += fmt::format(" WHERE {}", rebound(scope, head.text(0, 4), side, names, object));
     return text;
 }
 
@@ -115,12 +111,12 @@ Step create_index_step(Phase phase, const std::string &index, const std::string 
             "SHARE UPDATE EXCLUSIVE"};
 }
 
-Step drop_index_step(const CarryScope &scope, const std::string &index) {
+Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &index) {
     return {0,
-            Phase::done,
+            phase,
             "drop_index",
             index,
-            fmt::format("Drop the old side's index {}", Identifier(index)),
+            fmt::format("Drop index {} beside the writes", Identifier(index)),
             fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}.{}", scope.schema, Identifier(index)),
             "SHARE UPDATE EXCLUSIVE"};
 }

@@ -24,7 +24,7 @@ class Key final : public Carrier {
         std::vector<Carried> found;
         // Left unclaimed, so refused by name. A deferrable one lets a transaction hold duplicates
         // for a moment, which the counterpart's plain unique index would not.
-        if (scope.partitioned || !scope.mapping.is_pair()) return found;
+        if (scope.partitioned || !scope.is_paired()) return found;
         const Rows rows = query(
             R"(SELECT k.oid, k.conname, k.conindid
                  FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
@@ -41,8 +41,8 @@ class Key final : public Carrier {
             found.push_back(
                 {name(), object, shadow,
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
-                                  Side::old_side, scope.old_column().soak_name),
-                 index_definition(scope, index, shadow, Side::new_side, scope.new_column().name)});
+                                  Side::old_side, Names::soak),
+                 index_definition(scope, index, shadow, Side::new_side, Names::before)});
         }
         return found;
     }
@@ -58,7 +58,11 @@ class Key final : public Carrier {
 
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
         if (!carried.keep_old) return {};
-        return {drop_index_step(scope, old_name(scope, carried))};
+        return {drop_index_step(scope, Phase::done, old_name(scope, carried))};
+    }
+
+    std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
+        return {drop_index_step(scope, Phase::build, carried.shadow)};
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {

@@ -27,14 +27,19 @@ class NotNull final : public Carrier {
             if (rows.null_text(0, 0)) claim(dependents, pg_constraint_id, rows.oid(0, 0));
             found.push_back({name(), column.name,
                              new_object_name(scope.migration.id, column.name + "_not_null"),
-                             "NOT NULL", scope.mapping.is_pair() ? "NOT NULL" : ""});
+                             "NOT NULL", scope.is_paired() ? "NOT NULL" : ""});
         }
         return found;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
-        if (!scope.mapping.is_pair()) return {};
-        return proof(scope, Phase::build, carried.shadow, column_of(scope, Side::new_side));
+        if (!scope.is_paired()) return {};
+        return proof(scope, Phase::build, carried.shadow,
+                     column_of(scope, Side::new_side, carried.object));
+    }
+
+    std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
+        return {drop_constraint_step(scope, Phase::build, carried.shadow)};
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
@@ -50,9 +55,10 @@ class NotNull final : public Carrier {
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
-        if (side == Side::new_side && !scope.mapping.is_pair()) return;
+        if (side == Side::new_side && !scope.is_paired()) return;
         const bool to_old = side == Side::old_side;
-        const Identifier column = to_old ? old_column(scope, carried) : column_of(scope, side);
+        const Identifier column =
+            to_old ? old_column(scope, carried) : column_of(scope, side, carried.object);
         const Identifier check(to_old ? proof_of_old(scope, carried) : carried.shadow);
         query(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL", scope.table, column));
         query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", scope.table, check));
@@ -78,11 +84,7 @@ class NotNull final : public Carrier {
     }
 
     static Identifier old_column(const CarryScope &scope, const Carried &carried) {
-        for (const auto &column : scope.mapping.old_columns)
-            if (column.name == carried.object)
-                return Identifier(column.current_name(scope.soak_names));
-        raise(sqlstate::undefined_column, {}, "{}: column {} is not part of it",
-              described(scope.migration), Identifier(carried.object));
+        return column_of(scope, Side::old_side, carried.object);
     }
 } const not_null_carrier;
 

@@ -1,4 +1,5 @@
-// The steps that follow from what hangs on the columns.
+// The part of a mapping's plan that depends on what hangs on the old columns. Survey makes it anew
+// where that has changed.
 #pragma once
 
 #include <vector>
@@ -7,10 +8,25 @@
 
 namespace zdm {
 
-// Everything behind the survey: build, verify, cutover, contract.
-std::vector<Step> steps_after_survey(const CarryScope &scope, const std::vector<Carried> &carried);
+// A table of the migration with what hangs on its old columns.
+struct CarriedTable {
+    CarryScope scope;
+    std::vector<Carried> carried;
+};
 
-// Takes down counterparts whose original is gone or has changed since they were planned.
+// In the order of the carriers' ranks over all tables: a foreign key comes after the index that it
+// refers to.
+struct CarriedOn {
+    const CarryScope *scope;
+    const Carried *carried;
+    const Carrier *carrier;
+};
+std::vector<CarriedOn> in_rank_order(const std::vector<CarriedTable> &tables);
+
+// All steps behind the survey: build, verify, swap, contract.
+std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables);
+
+// What of an earlier plan was built, or begun, and is no longer wanted.
 std::vector<Step> withdraw_steps(const CarryScope &scope, const std::vector<Carried> &before,
                                  const std::vector<Carried> &now);
 

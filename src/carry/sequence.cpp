@@ -16,20 +16,23 @@ class Sequence final : public Carrier {
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        if (!scope.mapping.is_pair()) return found;
+        if (!scope.is_paired()) return found;
         const Rows rows = query(
-            R"(SELECT d.objid, format('%I.%I', n.nspname, c.relname)
+            R"(SELECT d.objid, format('%I.%I', n.nspname, c.relname), a.attname
                  FROM pg_depend d
                  JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'
                  JOIN pg_namespace n ON n.oid = c.relnamespace
                  JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
                 WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
-                  AND d.refobjid = $1::oid AND a.attname = $2 AND d.deptype = 'a'
+                  AND d.refobjid = $1::oid AND d.deptype = 'a'
                 ORDER BY 2)",
-            {scope.migration.relation, scope.old_column().current_name(scope.soak_names)});
-        for (size_t row = 0; row < rows.size(); ++row)
-            if (claim(dependents, pg_class_id, rows.oid(row, 0)))
-                found.push_back({name(), rows.text(row, 1), "", "OWNED BY", ""});
+            {scope.migration.relation});
+        for (size_t row = 0; row < rows.size(); ++row) {
+            const auto pair = pair_at(scope, rows.text(row, 2));
+            if (pair && claim(dependents, pg_class_id, rows.oid(row, 0)))
+                found.push_back(
+                    {name(), rows.text(row, 1), "", scope.mapping.old_columns[*pair].name, ""});
+        }
         return found;
     }
 
@@ -37,7 +40,7 @@ class Sequence final : public Carrier {
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         query(fmt::format("ALTER SEQUENCE {} OWNED BY {}.{}", carried.object, scope.table,
-                          column_of(scope, side)));
+                          column_of(scope, side, carried.definition)));
     }
 } const sequence_carrier;
 

@@ -11,7 +11,15 @@
 
 namespace zdm {
 
-//
+// A table that a request is about.
+struct Table {
+    uint32_t relation = 0;
+    uint32_t owner = 0;
+    std::string name;    // schema.table as people write it
+    std::string quoted;  // for SQL
+    bool partitioned = false;
+};
+
 // First only what tells one request from another (a replay must not fail because its first call has
 // succeeded), then complete() checks and works out the rest.
 struct Draft {
@@ -21,22 +29,15 @@ struct Draft {
     std::vector<std::string> columns;  // existing columns that it is about
     std::function<void(Draft &)> complete;
     Phase target = Phase::ready;
-    Mapping mapping;          // empty where nothing is shadowed
-    std::vector<Step> steps;  // all steps of a kind without mapping
-    bool immutable = true;    // expressions depend on no setting
-    bool already_so = false;  // the table has the shape that is asked for
+    Mapping mapping;                                 // empty where nothing is shadowed
+    std::vector<std::pair<Table, Mapping>> further;  // the other tables of a closure of keys
+    std::vector<Step> steps;                         // all steps of a kind without mapping
+    bool immutable = true;                           // expressions depend on no setting
+    bool already_so = false;                         // the table has the shape that is asked for
 };
 
-// The table that a request is about. Raises at once, and changes nothing, for what zdm does not
-// work on: 42P01, 42501 (not the owner), ZD004 (naming why), 25006 on a standby.
-struct Table {
-    uint32_t relation = 0;
-    uint32_t owner = 0;
-    std::string name;    // schema.table as people write it
-    std::string quoted;  // for SQL
-    bool partitioned = false;
-};
-
+// Raises at once, and changes nothing, for what zdm does not work on: 42P01, 42501 (not the owner),
+// ZD004 (naming why), 25006 on a standby.
 Table table_for_migration(uint32_t relation);
 
 struct Column {

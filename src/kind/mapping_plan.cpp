@@ -66,24 +66,40 @@ void check_trigger_order(const Migration &migration) {
 
 }  // namespace
 
-void plan_mapping(const Migration &migration, const Mapping &mapping) {
-    check_trigger_order(migration);
-    const CarryScope scope = carry_scope(migration, mapping);
-    const auto carried = find_carried(scope);
-    std::vector<std::string> columns;
-    for (const auto &column : mapping.new_columns)
-        columns.push_back(fmt::format("ADD COLUMN {} {}", Identifier(column.name), column.type));
-    std::vector<Step> steps{
-        {0, Phase::expand, "expand", "",
-         "Add the new columns and the trigger that keeps both sides in sync",
-         fmt::format("ALTER TABLE {} {}; CREATE TRIGGER {} ...", scope.table,
-                     fmt::join(columns, ", "), Identifier(sync_trigger_name(migration.id))),
-         "ACCESS EXCLUSIVE"},
-        {0, Phase::backfill, "backfill", "", "Copy the rows that existed before, in place", "", ""},
-        {0, Phase::build, "survey", "", "Look again at what hangs on the old columns", "", ""}};
-    for (auto &step : steps_after_survey(scope, carried)) steps.push_back(std::move(step));
+void plan_mapping(const Migration &migration) {
+    std::vector<CarriedTable> tables;
+    for (auto &scope : scopes_of(migration)) {
+        check_trigger_order(scope.migration);
+        auto carried = find_carried(scope);
+        replace_carried(scope.migration, carried);
+        tables.push_back({std::move(scope), std::move(carried)});
+    }
+    std::vector<Step> steps;
+    const auto append = [&](const CarryScope &scope, Step step) {
+        step.relation = scope.migration.relation;
+        steps.push_back(std::move(step));
+    };
+    for (const auto &[scope, carried] : tables) {
+        std::vector<std::string> columns;
+        for (const auto &column : scope.mapping.new_columns)
+            columns.push_back(
+                fmt::format("ADD COLUMN {} {}", Identifier(column.name), column.type));
+        append(scope,
+               {0, Phase::expand, "expand", "",
+                "Add the new columns and the trigger that keeps both sides in sync",
+                fmt::format("ALTER TABLE {} {}; CREATE TRIGGER {} ...", scope.table,
+                            fmt::join(columns, ", "), Identifier(sync_trigger_name(migration.id))),
+                "ACCESS EXCLUSIVE"});
+    }
+    for (const auto &[scope, carried] : tables)
+        append(scope,
+               {0, Phase::backfill, "backfill", "",
+                fmt::format("Copy the rows of {} that existed before, in place", scope.table), "",
+                ""});
+    steps.push_back(
+        {0, Phase::build, "survey", "", "Look again at what hangs on the old columns", "", ""});
+    for (auto &step : steps_after_survey(tables)) steps.push_back(std::move(step));
     insert_steps(migration, steps);
-    replace_carried(migration.id, carried);
 }
 
 }  // namespace zdm

@@ -22,7 +22,8 @@ ZdmColumn parameter(const std::string &name, const ZdmType &type);
 ZdmType new_column_type(const Table &table, const std::string &text, bool canonical = false);
 
 // expand, backfill, survey, and whatever follows from what hangs on the columns. Raises ZD004.
-// Fills zdm.carried and zdm.step for a migration that was just inserted.
-void plan_mapping(const Migration &migration, const Mapping &mapping);
+// Fills zdm.carried and zdm.step for a migration that was just inserted, with its tables and
+// mappings.
+void plan_mapping(const Migration &migration);
 
 }  // namespace zdm

@@ -1,4 +1,5 @@
-// What hangs on the old columns and comes along at cutover: rows of zdm.carried.
+// What hangs on the old columns of one table and comes along at cutover: rows of zdm.carried. A
+// migration is given as that table sees it (on_each_table).
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@ struct Carried {
     std::string definition;         // on the old column
     std::string shadow_definition;  // on the new one
     bool keep_old = true;  // the old column's own may stay during soak: it can fail no write
+    uint32_t related = 0;  // another relation that cutover must lock because of it; 0: none
 
     bool operator==(const Carried &other) const {
         return carrier == other.carrier && object == other.object &&
@@ -24,7 +26,7 @@ struct Carried {
     bool operator!=(const Carried &other) const { return !(*this == other); }
 };
 
-std::vector<Carried> load_carried(int64_t migration);
-void replace_carried(int64_t migration, const std::vector<Carried> &carried);
+std::vector<Carried> load_carried(const Migration &migration);
+void replace_carried(const Migration &migration, const std::vector<Carried> &carried);
 
 }  // namespace zdm

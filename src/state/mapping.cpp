@@ -16,24 +16,61 @@ bool Mapping::reverse_is_total() const {
                                        [](const MappedColumn &column) { return column.total; });
 }
 
-bool Mapping::reverse_is_injective() const {
-    if (!is_pair() || !revertible()) return false;
-    const auto &old_column = old_columns[0];
-    const auto is_integer = [](const std::string &type) {
-        return type == "smallint" || type == "integer" || type == "bigint";
-    };
-    if (old_column.expression == "$2" && old_column.type == new_columns[0].type) return true;
-    return is_integer(old_column.type) && is_integer(new_columns[0].type) &&
-           (old_column.expression == "$2" ||
-            old_column.expression == fmt::format("($2)::{}", old_column.type) ||
-            old_column.expression == fmt::format("$2::{}", old_column.type));
+namespace {
+
+// Whether a canonical expression reads a mapped column other than that one. A literal that looks
+// like a parameter counts as one: then the columns are no pair, which is safe.
+bool reads_other_than(const std::string &expression, size_t parameter) {
+    const std::string own = std::to_string(parameter);
+    for (size_t at = expression.find('$'); at != std::string::npos;
+         at = expression.find('$', at + 1)) {
+        const size_t end = expression.find_first_not_of("0123456789", at + 1);
+        if (expression.substr(at + 1, end == std::string::npos ? end : end - at - 1) != own)
+            return true;
+    }
+    return false;
 }
 
-Mapping load_mapping(int64_t migration) {
+bool is_integer(const std::string &type) {
+    return type == "smallint" || type == "integer" || type == "bigint";
+}
+
+bool is_injective(const MappedColumn &old_column, const MappedColumn &new_column,
+                  size_t parameter) {
+    const std::string given = fmt::format("${}", parameter);
+    if (old_column.expression == given && old_column.type == new_column.type) return true;
+    return is_integer(old_column.type) && is_integer(new_column.type) &&
+           (old_column.expression == given ||
+            old_column.expression == fmt::format("({})::{}", given, old_column.type) ||
+            old_column.expression == fmt::format("{}::{}", given, old_column.type));
+}
+
+}  // namespace
+
+bool Mapping::is_paired() const {
+    const size_t count = old_columns.size();
+    if (count == 0 || new_columns.size() != count) return false;
+    if (count == 1) return true;
+    for (size_t i = 0; i < count; ++i)
+        if (reads_other_than(new_columns[i].expression, i + 1) ||
+            reads_other_than(old_columns[i].expression, count + i + 1))
+            return false;
+    return true;
+}
+
+bool Mapping::reverse_is_injective() const {
+    if (!is_paired() || !revertible()) return false;
+    for (size_t i = 0; i < old_columns.size(); ++i)
+        if (!is_injective(old_columns[i], new_columns[i], old_columns.size() + i + 1)) return false;
+    return true;
+}
+
+Mapping load_mapping(const Migration &migration) {
     const Rows rows = catalog(R"(SELECT side, name, soak_name, type, expression, total
-                                   FROM zdm.mapped_column WHERE migration = $1::bigint
+                                   FROM zdm.mapped_column
+                                  WHERE migration = $1::bigint AND relation = $2::oid
                                   ORDER BY side, ordinal)",
-                              {migration});
+                              {migration.id, migration.relation});
     Mapping mapping;
     for (size_t row = 0; row < rows.size(); ++row) {
         auto &side = rows.text(row, 0) == "old" ? mapping.old_columns : mapping.new_columns;
@@ -43,15 +80,15 @@ Mapping load_mapping(int64_t migration) {
     return mapping;
 }
 
-void insert_mapping(int64_t migration, const Mapping &mapping) {
+void insert_mapping(const Migration &migration, const Mapping &mapping) {
     const auto insert = [&](const char *side, const std::vector<MappedColumn> &columns) {
         int ordinal = 0;
         for (const auto &column : columns)
             catalog(R"(INSERT INTO zdm.mapped_column
-                           (migration, side, ordinal, name, soak_name, type, expression, total)
-                       VALUES ($1::bigint, $2, $3::integer, $4, $5, $6, $7, $8::boolean))",
-                    {migration, side, ++ordinal, column.name, column.soak_name, column.type,
-                     column.expression, column.total});
+                           (migration, relation, side, ordinal, name, soak_name, type, expression, total)
+                       VALUES ($1::bigint, $9::oid, $2, $3::integer, $4, $5, $6, $7, $8::boolean))",
+                    {migration.id, side, ++ordinal, column.name, column.soak_name, column.type,
+                     column.expression, column.total, migration.relation});
     };
     insert("old", mapping.old_columns);
     insert("new", mapping.new_columns);

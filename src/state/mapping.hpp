@@ -1,5 +1,5 @@
-// Which columns become which: the whole meaning of a migration for the sync trigger, the backfill
-// and verify.
+// Which columns of a table become which: the whole meaning of a migration for its sync trigger, its
+// backfill and verify.
 #pragma once
 
 #include <cstdint>
@@ -25,18 +25,20 @@ struct Mapping {
     std::vector<MappedColumn> old_columns;
     std::vector<MappedColumn> new_columns;
 
-    // One column becomes one: what hangs on the old one can come along.
-    bool is_pair() const { return old_columns.size() == 1 && new_columns.size() == 1; }
+    // Each old column becomes one new column, which is computed from no other of them: what hangs
+    // on the old ones can come along.
+    bool is_paired() const;
     bool revertible() const;
     // Every value of the new side fits the old one: nothing written in soak can be lost by revert.
     bool reverse_is_total() const;
-    // The old side cannot hold two equal values where the new one holds different ones: an identity
-    // or a cast between integers. A unique index on the old column may then stay during soak.
+    // The old side cannot hold two equal values where the new one holds different ones: identities
+    // or casts between integers. A unique index on the old columns may then stay during soak.
     bool reverse_is_injective() const;
 };
 
-Mapping load_mapping(int64_t migration);
-void insert_mapping(int64_t migration, const Mapping &mapping);
+// Of one table: the migration as that table sees it (on_each_table).
+Mapping load_mapping(const Migration &migration);
+void insert_mapping(const Migration &migration, const Mapping &mapping);
 
 // The arguments that the sync trigger and the page engine read (pg/engine.h says the format).
 // Owns the strings that the plain C view points into.

@@ -93,7 +93,40 @@ int64_t insert_migration(const Migration &migration) {
         {migration.name, migration.kind, migration.relation, migration.relation_name,
          migration.owner, migration.definition, to_string(migration.target), migration.revertible,
          migration.evaluation, fmt::format("{}", fmt::join(migration.settings, "\x01"))});
-    return rows.integer(0, 0);
+    Migration inserted = migration;
+    inserted.id = rows.integer(0, 0);
+    insert_table(inserted);
+    return inserted.id;
+}
+
+void insert_table(const Migration &seen_by_table) {
+    catalog(R"(INSERT INTO zdm.migrated_table (migration, relation, relation_name, owner)
+               VALUES ($1::bigint, $2::oid, $3, $4::oid))",
+            {seen_by_table.id, seen_by_table.relation, seen_by_table.relation_name,
+             seen_by_table.owner});
+}
+
+std::vector<Migration> on_each_table(const Migration &migration) {
+    const Rows rows = catalog(
+        R"(SELECT relation, relation_name, owner FROM zdm.migrated_table
+            WHERE migration = $1::bigint ORDER BY relation)",
+        {migration.id});
+    std::vector<Migration> seen;
+    for (size_t row = 0; row < rows.size(); ++row) {
+        seen.push_back(migration);
+        seen.back().relation = rows.oid(row, 0);
+        seen.back().relation_name = rows.text(row, 1);
+        seen.back().owner = rows.oid(row, 2);
+    }
+    return seen;
+}
+
+Migration on_table(const Migration &migration, uint32_t relation) {
+    if (relation == 0 || relation == migration.relation) return migration;
+    for (const auto &seen : on_each_table(migration))
+        if (seen.relation == relation) return seen;
+    raise(sqlstate::undefined_table, {}, "{}: the table with OID {} is not part of it",
+          described(migration), relation);
 }
 
 void hold_migration(const Migration &migration) {

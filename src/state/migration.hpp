@@ -45,8 +45,15 @@ std::optional<Migration> load_migration(int64_t id);
 std::optional<Migration> latest_migration(const std::string &name);
 std::vector<Migration> unfinished_migrations();
 
-// Inserts and returns the id. 23505 when an unfinished migration has the name.
+// A migration as each of its tables sees it: relation, relation_name and owner are that table's.
+// By OID, which is the order in which their locks are taken.
+std::vector<Migration> on_each_table(const Migration &migration);
+Migration on_table(const Migration &migration, uint32_t relation);  // 0: the migration's own
+
+// Inserts it with its own table and returns the id. 23505 when an unfinished migration has the
+// name.
 int64_t insert_migration(const Migration &migration);
+void insert_table(const Migration &seen_by_table);
 
 // The row is locked by whoever changes it until that transaction ends, and a caller's may stay open
 // for minutes. So the worker never waits for it: hold_migration raises 55P03 at once where somebody

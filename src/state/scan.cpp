@@ -6,7 +6,7 @@ namespace zdm {
 
 int64_t refresh_scans(const Migration &migration, const std::string &kind) {
     catalog(R"(DELETE FROM zdm.scan s
-                WHERE s.migration = $1::bigint AND s.kind = $2
+                WHERE s.migration = $1::bigint AND s.kind = $2 AND s.root = $3::oid
                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree($3::oid::regclass) t
                                    WHERE t.isleaf AND t.relid = s.relation
                                   UNION ALL
@@ -14,8 +14,8 @@ int64_t refresh_scans(const Migration &migration, const std::string &kind) {
             {migration.id, kind, migration.relation});
     // pg_partition_tree is empty for a plain table. rows_total is the planner's guess, for the ETA.
     const Rows rows = catalog(
-        R"(INSERT INTO zdm.scan AS s (migration, kind, relation, relation_name, relfilenode, blocks, rows_total)
-           SELECT $1::bigint, $2, c.oid, format('%I.%I', n.nspname, c.relname), pg_relation_filenode(c.oid),
+        R"(INSERT INTO zdm.scan AS s (migration, kind, root, relation, relation_name, relfilenode, blocks, rows_total)
+           SELECT $1::bigint, $2, $3::oid, c.oid, format('%I.%I', n.nspname, c.relname), pg_relation_filenode(c.oid),
                   pg_relation_size(c.oid) / current_setting('block_size')::bigint,
                   greatest(CASE WHEN c.relpages > 0
                                 THEN c.reltuples / c.relpages
@@ -35,16 +35,16 @@ int64_t refresh_scans(const Migration &migration, const std::string &kind) {
 }
 
 void delete_scans(const Migration &migration, const std::string &kind) {
-    catalog("DELETE FROM zdm.scan WHERE migration = $1::bigint AND kind = $2",
-            {migration.id, kind});
+    catalog("DELETE FROM zdm.scan WHERE migration = $1::bigint AND kind = $2 AND root = $3::oid",
+            {migration.id, kind, migration.relation});
 }
 
 std::optional<Scan> next_scan(const Migration &migration, const std::string &kind) {
     const Rows rows = catalog(
         R"(SELECT kind, relation, relation_name, relfilenode, next_block, blocks, array_to_string(busy_blocks, ' ')
-             FROM zdm.scan WHERE migration = $1::bigint AND kind = $2 AND NOT done
+             FROM zdm.scan WHERE migration = $1::bigint AND kind = $2 AND root = $3::oid AND NOT done
             ORDER BY relation LIMIT 1)",
-        {migration.id, kind});
+        {migration.id, kind, migration.relation});
     if (rows.empty()) return std::nullopt;
     Scan scan{rows.text(0, 0),
               rows.oid(0, 1),
@@ -78,7 +78,7 @@ void save_scan(const Migration &migration, const Scan &scan, const ScanProgress 
 std::string other_backfill(const Migration &migration) {
     const Rows rows = catalog(
         R"(SELECT m.name FROM zdm.migration m JOIN zdm.scan s ON s.migration = m.id
-            WHERE m.relation = $1::oid AND m.id <> $2::bigint AND m.phase NOT IN ('done', 'aborted')
+            WHERE s.root = $1::oid AND m.id <> $2::bigint AND m.phase NOT IN ('done', 'aborted')
               AND s.kind = 'backfill' AND NOT s.done LIMIT 1)",
         {migration.relation, migration.id});
     return rows.empty() ? "" : rows.text(0, 0);
@@ -86,8 +86,8 @@ std::string other_backfill(const Migration &migration) {
 
 int64_t scan_discrepancies(const Migration &migration) {
     return catalog(R"(SELECT coalesce(sum(discrepancies), 0) FROM zdm.scan
-                       WHERE migration = $1::bigint AND kind = 'verify')",
-                   {migration.id})
+                       WHERE migration = $1::bigint AND kind = 'verify' AND root = $2::oid)",
+                   {migration.id, migration.relation})
         .integer(0, 0);
 }
 

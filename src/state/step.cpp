@@ -6,7 +6,7 @@ namespace zdm {
 
 std::vector<Step> load_steps(int64_t migration) {
     const Rows rows = catalog(
-        R"(SELECT ordinal, phase, kind, object, description, sql, lock_mode, state, attempts
+        R"(SELECT ordinal, phase, kind, object, description, sql, lock_mode, state, attempts, relation, related
              FROM zdm.step WHERE migration = $1::bigint ORDER BY ordinal)",
         {migration});
     std::vector<Step> steps;
@@ -14,19 +14,20 @@ std::vector<Step> load_steps(int64_t migration) {
         steps.push_back({static_cast<int>(rows.integer(row, 0)), phase_named(rows.text(row, 1)),
                          rows.text(row, 2), rows.text(row, 3), rows.text(row, 4), rows.text(row, 5),
                          rows.text(row, 6), rows.text(row, 7),
-                         static_cast<int>(rows.integer(row, 8))});
+                         static_cast<int>(rows.integer(row, 8)), rows.oid(row, 9),
+                         rows.oid(row, 10)});
     return steps;
 }
 
 void insert_steps(const Migration &migration, const std::vector<Step> &steps) {
     for (const auto &step : steps)
         catalog(
-            R"(INSERT INTO zdm.step (migration, name, ordinal, phase, kind, object, description, sql, lock_mode)
+            R"(INSERT INTO zdm.step (migration, name, ordinal, phase, kind, object, description, sql, lock_mode, relation, related)
                VALUES ($1::bigint, $2,
                        (SELECT coalesce(max(ordinal), 0) + 1 FROM zdm.step WHERE migration = $1::bigint),
-                       $3, $4, $5, $6, $7, nullif($8, '')))",
+                       $3, $4, $5, $6, $7, nullif($8, ''), $9::oid, $10::oid))",
             {migration.id, migration.name, to_string(step.phase), step.kind, step.object,
-             step.description, step.sql, step.lock_mode});
+             step.description, step.sql, step.lock_mode, step.relation, step.related});
 }
 
 void delete_steps_after(const Migration &migration, int ordinal) {

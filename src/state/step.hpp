@@ -19,6 +19,8 @@ struct Step {
     std::string lock_mode;  // strongest lock that it queues for, "" = none that blocks
     std::string state = "pending";
     int attempts = 0;
+    uint32_t relation = 0;  // the table that it works on; 0: all tables of the migration
+    uint32_t related = 0;   // another table that it locks as well; 0: none
 
     bool done() const { return state == "done"; }
 };

@@ -15,11 +15,12 @@ class Contract final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            const CarryScope scope = carry_scope(turn.migration, turn.mapping);
-            drop_sync_trigger(scope);
-            for (const auto &column : turn.mapping.old_columns)
-                query(fmt::format("ALTER TABLE {} DROP COLUMN {}", scope.table,
-                                  Identifier(column.soak_name)));
+            for (const auto &scope : scopes_of(turn.migration)) {
+                drop_sync_trigger(scope);
+                for (const auto &column : scope.mapping.old_columns)
+                    query(fmt::format("ALTER TABLE {} DROP COLUMN {}", scope.table,
+                                      Identifier(column.soak_name)));
+            }
             set_phase(turn.migration, Phase::done);
             return Outcome::finished();
         });

@@ -21,8 +21,8 @@ bool column_exists(const Migration &migration, const std::string &name) {
 // A default that the new type does not take would fail cutover, long after the backfill. Try it
 // now; the new column is still empty and nobody sees it in between.
 void try_defaults(const CarryScope &scope) {
-    if (!scope.mapping.is_pair()) return;
-    for (const auto &carried : load_carried(scope.migration.id))
+    if (!scope.is_paired()) return;
+    for (const auto &carried : load_carried(scope.migration))
         if (carried.carrier == "default") {
             const Carrier *carrier = &Carrier::find_carrier(carried.carrier);
             carrier->put_on(scope, carried, Side::new_side);
@@ -42,7 +42,7 @@ class Expand final : public StepKind {
                                   Identifier(column.name), column.type));
             try_defaults(scope);
             create_sync_trigger(scope);
-            set_phase(turn.migration, Phase::expand);
+            if (turn.migration.phase < Phase::expand) set_phase(turn.migration, Phase::expand);
             return Outcome::finished();
         });
     }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "state/carried.hpp"
+
 #include "core/no_postgres.hpp"
 
 namespace zdm {
@@ -12,25 +14,45 @@ namespace {
 // A transaction older than this will not end within a lock_timeout.
 constexpr double old_transaction_seconds = 2;
 
-std::vector<uint32_t> relations_of(const Migration &migration) {
+// A step of one table locks that one (and what it is related to); a step of the whole migration
+// all of its tables, and all that what they carry is related to.
+std::vector<uint32_t> tables_of(const Migration &migration, const Step &step) {
+    if (step.relation != 0 && step.related != 0) return {step.relation, step.related};
+    if (step.relation != 0) return {step.relation};
+    std::vector<uint32_t> tables;
+    for (const auto &seen : on_each_table(migration)) {
+        tables.push_back(seen.relation);
+        for (const auto &carried : load_carried(seen))
+            if (carried.related != 0) tables.push_back(carried.related);
+    }
+    return tables;
+}
+
+// With their partitions, by OID.
+std::vector<uint32_t> relations_of(const Migration &migration, const Step &step) {
     const Rows rows = query(
-        R"(SELECT c.oid FROM pg_class c
-            WHERE c.oid = $1::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass))
+        R"(SELECT DISTINCT c.oid, c.oid = $2::oid
+             FROM unnest(string_to_array($1, ' ')::oid[]) AS t(oid)
+             JOIN pg_class c ON c.oid = t.oid OR c.oid IN (SELECT relid FROM pg_partition_tree(t.oid::regclass))
             ORDER BY c.oid)",
-        {migration.relation});
+        {fmt::format("{}", fmt::join(tables_of(migration, step), " ")), migration.relation});
     std::vector<uint32_t> relations;
-    for (size_t row = 0; row < rows.size(); ++row) relations.push_back(rows.oid(row, 0));
-    if (relations.empty())
+    bool found = false;
+    for (size_t row = 0; row < rows.size(); ++row) {
+        relations.push_back(rows.oid(row, 0));
+        found = found || rows.boolean(row, 1);
+    }
+    if (!found)
         raise(sqlstate::undefined_table, {},
               "{}: the table was dropped; SELECT zdm.abort({}) closes the migration",
               described(migration), Literal(migration.name));
     return relations;
 }
 
-// Who holds the table against us, in words; "" = nobody for longer than min_seconds. Read as the
+// Who holds one of them against us, in words; "" = nobody for longer than min_seconds. Read as the
 // session's user: the ages of other roles' transactions are not for everybody, so their queries are
 // not shown.
-std::string holder(const Migration &migration, int mode, double min_seconds) {
+std::string holder(const std::vector<uint32_t> &relations, int mode, double min_seconds) {
     const Rows rows = query(
         R"(SELECT l.pid, l.mode, extract(epoch FROM clock_timestamp() - a.xact_start)::float8, a.state,
                   (SELECT format('%I.%I', n.nspname, c.relname)
@@ -39,12 +61,12 @@ std::string holder(const Migration &migration, int mode, double min_seconds) {
              LEFT JOIN pg_stat_activity a ON a.pid = l.pid
             WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()
               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-              AND (l.relation = $1::oid OR l.relation IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+              AND l.relation = ANY (string_to_array($1, ' ')::oid[])
               AND ($3::integer = 8 OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
               AND coalesce(a.backend_type, '') <> 'autovacuum worker'
               AND (a.xact_start IS NULL OR a.xact_start < clock_timestamp() - make_interval(secs => $2::float8))
             ORDER BY a.xact_start NULLS FIRST LIMIT 1)",
-        {migration.relation, min_seconds, mode});
+        {fmt::format("{}", fmt::join(relations, " ")), min_seconds, mode});
     if (rows.empty()) return "";
     if (!rows.null_text(0, 0))
         return fmt::format("a prepared transaction holds {} on {}", rows.text(0, 1),
@@ -68,10 +90,11 @@ Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<O
     const auto &migration = turn.migration;
     Outcome outcome;
     double asked_ms = 0, locked_ms = 0;
+    std::vector<uint32_t> relations;
     try {
         in_turn(turn, [&] {
-            const auto relations = relations_of(migration);
-            const std::string blocker = holder(migration, mode, old_transaction_seconds);
+            relations = relations_of(migration, step);
+            const std::string blocker = holder(relations, mode, old_transaction_seconds);
             if (!blocker.empty()) {
                 outcome = Outcome::wait(fmt::format("waits for a lock: {}", blocker),
                                         std::max<int64_t>(retry_pause_ms(step.attempts), 250));
@@ -94,7 +117,7 @@ Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<O
         if (!lock_lost || asked_ms == 0) throw;
         // Found out afterwards, when nobody queues behind us any more.
         in_turn(turn, [&] {
-            const std::string blocker = holder(migration, mode, 0);
+            const std::string blocker = holder(relations, mode, 0);
             outcome = Outcome::wait(
                 fmt::format("waits for a lock: {}; tried for {:.0f} ms, {} attempts so far",
                             blocker.empty() ? "busy" : blocker, zdm_now_ms() - asked_ms,

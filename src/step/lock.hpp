@@ -2,9 +2,9 @@
 //
 // A waiting ACCESS EXCLUSIVE stops every later reader, so: look first (a transaction that has held
 // the table for seconds will not let go in milliseconds: wait without queueing), queue for at most
-// zdm.lock_timeout, step aside and come back after a growing, jittered pause. Several tables (a
-// partitioned one and its partitions) in OID order, all or nothing. What the lock costs others, the
-// longest wait and the longest hold, is kept in zdm.step.
+// zdm.lock_timeout, step aside and come back after a growing, jittered pause. Several tables (those
+// of a closure of keys, partitioned ones with their partitions) in OID order, all or nothing. What
+// the lock costs others, the longest wait and the longest hold, is kept in zdm.step.
 #pragma once
 
 #include <functional>

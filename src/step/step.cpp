@@ -19,7 +19,13 @@ bool Turn::refresh() {
     const bool same = now && now->target == migration.target &&
                       now->settings == migration.settings &&
                       (now->state == "running" || now->state == "waiting");
-    if (now) migration = *now;
+    if (now) {
+        const Migration before = migration;
+        migration = *now;
+        migration.relation = before.relation;
+        migration.relation_name = before.relation_name;
+        migration.owner = before.owner;
+    }
     return same;
 }
 

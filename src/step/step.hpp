@@ -42,7 +42,8 @@ struct Outcome {
     bool is_done() const { return kind == Kind::done; }
 };
 
-// What a step works with: one migration as it was when the turn began.
+// What a step works with: one migration as it was when the turn began, as the step's table sees it
+// (on_table), and that table's mapping. A step for all tables looks at each itself.
 struct Turn {
     Migration migration;
     Mapping mapping;

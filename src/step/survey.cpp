@@ -17,15 +17,24 @@ class Survey final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         in_turn(turn, [&] {
-            const CarryScope scope = carry_scope(turn.migration, turn.mapping);
-            const auto before = load_carried(turn.migration.id);
-            const auto now = find_carried(scope);
-            if (now != before) {
-                auto steps = withdraw_steps(scope, before, now);
-                for (auto &one : steps_after_survey(scope, now)) steps.push_back(std::move(one));
+            std::vector<CarriedTable> tables;
+            std::vector<Step> steps;
+            bool changed = false;
+            for (auto &scope : scopes_of(turn.migration)) {
+                const auto before = load_carried(scope.migration);
+                const auto now = find_carried(scope);
+                if (now != before) {
+                    changed = true;
+                    for (auto &one : withdraw_steps(scope, before, now))
+                        steps.push_back(std::move(one));
+                    replace_carried(scope.migration, now);
+                }
+                tables.push_back({std::move(scope), now});
+            }
+            if (changed) {
+                for (auto &one : steps_after_survey(tables)) steps.push_back(std::move(one));
                 delete_steps_after(turn.migration, step.ordinal);
                 insert_steps(turn.migration, steps);
-                replace_carried(turn.migration.id, now);
             }
             if (turn.migration.phase < Phase::build) set_phase(turn.migration, Phase::build);
             set_step_state(turn.migration, step, "done");

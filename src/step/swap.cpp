@@ -4,7 +4,7 @@
 // the table before or the table after.
 #include <algorithm>
 
-#include "carry/carrier.hpp"
+#include "carry/plan.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
 #include "step/unfit.hpp"
@@ -26,27 +26,50 @@ void rename_columns(const CarryScope &scope, bool to_soak) {
                                   Identifier(column.current_name(to_soak))));
 }
 
-void exchange(CarryScope scope, bool to_soak) {
-    const auto carried = load_carried(scope.migration.id);
-    const Side from = to_soak ? Side::old_side : Side::new_side;
-    const Side to = to_soak ? Side::new_side : Side::old_side;
-    drop_sync_trigger(scope);
+std::vector<CarriedTable> carried_tables(const Migration &migration) {
+    std::vector<CarriedTable> tables;
+    for (auto &scope : scopes_of(migration)) {
+        auto carried = load_carried(scope.migration);
+        tables.push_back({std::move(scope), std::move(carried)});
+    }
+    return tables;
+}
+
+void exchange(std::vector<CarriedTable> tables, bool to_soak) {
+    const auto carried = in_rank_order(tables);
+    for (const auto &table : tables) drop_sync_trigger(table.scope);
     for (auto one = carried.rbegin(); one != carried.rend(); ++one)
-        Carrier::find_carrier(one->carrier).take_off(scope, *one, from);
-    rename_columns(scope, to_soak);
-    scope.soak_names = to_soak;
-    for (const auto &one : carried) Carrier::find_carrier(one.carrier).put_on(scope, one, to);
-    create_sync_trigger(scope);
+        one->carrier->take_off(*one->scope, *one->carried,
+                               to_soak ? Side::old_side : Side::new_side);
+    for (auto &table : tables) {
+        rename_columns(table.scope, to_soak);
+        table.scope.soak_names = to_soak;
+    }
+    for (const auto &one : carried)
+        one.carrier->put_on(*one.scope, *one.carried, to_soak ? Side::new_side : Side::old_side);
+    for (const auto &table : tables) create_sync_trigger(table.scope);
 }
 
 // The revert does not take place: the old columns' conditions must not fail the application's
 // writes.
-void withdraw_proofs(const CarryScope &scope) {
-    for (const auto &one : load_carried(scope.migration.id))
-        for (const auto &part : Carrier::find_carrier(one.carrier).reinstate(scope, one))
+void withdraw_proofs(const std::vector<CarriedTable> &tables) {
+    for (const auto &one : in_rank_order(tables))
+        for (const auto &part : one.carrier->reinstate(*one.scope, *one.carried))
             if (part.kind == "add_constraint")
-                query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", scope.table,
+                query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", one.scope->table,
                                   Identifier(part.object)));
+}
+
+std::string fingerprints(const Migration &migration) {
+    std::string all;
+    for (const auto &scope : scopes_of(migration)) all += fingerprint(scope);
+    return all;
+}
+
+bool sync_triggers_are_intact(const Migration &migration) {
+    for (const auto &seen : on_each_table(migration))
+        if (!sync_trigger_is_intact(seen)) return false;
+    return true;
 }
 
 class Swap final : public StepKind {
@@ -57,16 +80,15 @@ class Swap final : public StepKind {
         Outcome outcome;
         std::string before;
         in_turn(turn, [&] {
-            before = fingerprint(carry_scope(turn.migration, turn.mapping));
+            before = fingerprints(turn.migration);
             outcome = still_as_verified(turn);
         });
         if (!outcome.is_done()) return outcome;
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            const CarryScope scope = carry_scope(turn.migration, turn.mapping);
-            // Somebody changed the table between the look and the lock: look again.
-            if (fingerprint(scope) != before || !sync_trigger_is_intact(turn.migration))
+            // Somebody changed a table between the look and the lock: look again.
+            if (fingerprints(turn.migration) != before || !sync_triggers_are_intact(turn.migration))
                 return Outcome::more();
-            exchange(scope, true);
+            exchange(carried_tables(turn.migration), true);
             // Its way to soak is nothing; from now on its undo is the first half of revert.
             for (const auto &other : load_steps(turn.migration.id))
                 if (other.kind == "reinstate") set_step_state(turn.migration, other, "done");
@@ -76,24 +98,30 @@ class Swap final : public StepKind {
     }
 
     Outcome undo(Turn &turn, const Step &step) const override {
+        Migration unfit_on;
         int64_t unfit = 0;
         Outcome outcome = under_lock(
             turn, step, ZDM_ACCESS_EXCLUSIVE,
             [&] {
-                const CarryScope scope = carry_scope(turn.migration, turn.mapping);
-                // Under the lock the count is final; the index makes it instant.
-                unfit = count_unfit(scope);
-                drop_unfit_index(scope);
+                const auto tables = carried_tables(turn.migration);
+                for (const auto &table : tables) {
+                    // Under the lock the count is final; the index makes it instant.
+                    const int64_t count = count_unfit(table.scope);
+                    drop_unfit_index(table.scope);
+                    if (count == 0 || unfit > 0) continue;
+                    unfit = count;
+                    unfit_on = table.scope.migration;
+                }
                 if (unfit > 0) {
-                    withdraw_proofs(scope);
+                    withdraw_proofs(tables);
                     return Outcome::more();
                 }
-                exchange(scope, false);
+                exchange(tables, false);
                 set_phase(turn.migration, Phase::ready);
                 return Outcome::finished();
             },
             "pending");
-        raise_unfit(turn.migration, unfit);
+        raise_unfit(unfit_on, unfit);
         return outcome;
     }
 
@@ -101,7 +129,7 @@ class Swap final : public StepKind {
     // What verify has seen is still all there is.
     static Outcome still_as_verified(const Turn &turn) {
         const auto &migration = turn.migration;
-        if (!sync_trigger_is_intact(migration))
+        if (!sync_triggers_are_intact(migration))
             raise(
                 sqlstate::not_ready, {},
                 "{}: the sync trigger was disabled or dropped, so writes since may have parted old "
@@ -111,22 +139,24 @@ class Swap final : public StepKind {
             return Outcome::back_to(
                 ordinal_of(migration, "backfill"),
                 "a partition was attached since verify: its rows are copied first");
-        const auto now = find_carried(carry_scope(migration, turn.mapping));
-        if (now != load_carried(migration.id))
-            return Outcome::back_to(
-                ordinal_of(migration, "survey"),
-                "indexes or constraints of the old column have changed since they "
-                "were built for the new one");
+        for (const auto &scope : scopes_of(migration))
+            if (find_carried(scope) != load_carried(scope.migration))
+                return Outcome::back_to(
+                    ordinal_of(migration, "survey"),
+                    "indexes or constraints of the old column have changed since they "
+                    "were built for the new one");
         return Outcome::finished();
     }
 
     static bool refresh_scans_would_add(const Migration &migration) {
-        return !query(R"(SELECT FROM pg_class c
-                          WHERE c.relkind = 'r'
-                            AND (c.oid = $1::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass) WHERE isleaf))
-                            AND NOT EXISTS (SELECT FROM zdm.scan s WHERE s.migration = $2::bigint
+        return !query(R"(SELECT FROM zdm.migrated_table t
+                           JOIN pg_class c
+                             ON c.oid = t.relation
+                             OR c.oid IN (SELECT relid FROM pg_partition_tree(t.relation::regclass) WHERE isleaf)
+                          WHERE t.migration = $1::bigint AND c.relkind = 'r'
+                            AND NOT EXISTS (SELECT FROM zdm.scan s WHERE s.migration = $1::bigint
                                                AND s.kind = 'verify' AND s.relation = c.oid))",
-                      {migration.relation, migration.id})
+                      {migration.id})
                     .empty();
     }
 } const swap;

@@ -126,7 +126,6 @@ int64_t take_turn(const Migration &migration, bool alone) {
     Move move;
     bool at_ready = false;
     in_turn(turn, [&] {
-        turn.mapping = load_mapping(migration.id);
         const auto steps = load_steps(migration.id);
         move = next_move(migration, steps);
         at_ready = !move.backwards && reached_ready(migration, steps);
@@ -135,6 +134,8 @@ int64_t take_turn(const Migration &migration, bool alone) {
             return;
         }
         if (!move.step) return;
+        turn.migration = on_table(migration, move.step->relation);
+        turn.mapping = load_mapping(turn.migration);
         if (!move.backwards && move.step->state != "running")
             set_step_state(migration, *move.step, "running");
     });
