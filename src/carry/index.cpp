@@ -38,11 +38,16 @@ class Index final : public Carrier {
             if (!rows.boolean(row, 2) || !scope.is_paired()) continue;
             const std::string object = rows.text(row, 1);
             const std::string shadow = new_object_name(scope.migration.id, object);
+            // In soak it could fail a write of the new side: by an expression or a predicate that
+            // raises an error, by old values that are equal where the new ones are not.
+            const bool has_expression = rows.boolean(row, 6);
+            const bool keep_old =
+                !has_expression && (!rows.boolean(row, 3) || scope.mapping.reverse_is_injective());
             found.push_back(
                 {name(), object, shadow,
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
                                   Side::old_side, Names::soak),
-                 index_definition(scope, index, shadow, Side::new_side, Names::before)});
+                 index_definition(scope, index, shadow, Side::new_side, Names::before), keep_old});
         }
         return found;
     }

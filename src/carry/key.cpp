@@ -42,7 +42,8 @@ class Key final : public Carrier {
                 {name(), object, shadow,
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
                                   Side::old_side, Names::soak),
-                 index_definition(scope, index, shadow, Side::new_side, Names::before)});
+                 index_definition(scope, index, shadow, Side::new_side, Names::before),
+                 scope.mapping.reverse_is_injective()});
         }
         return found;
     }
