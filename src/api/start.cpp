@@ -55,18 +55,31 @@ bool is_replay(const Migration &earlier, const Table &table, const Draft &draft)
     return same && (earlier.unfinished() || (earlier.phase == Phase::done && draft.already_so));
 }
 
-void check_overlap(const Table &table, const Draft &draft) {
+void check_overlap(const Table &table, const std::vector<std::string> &columns) {
     const Rows rows = catalog(
         R"(SELECT m.name, c.name FROM zdm.migration m JOIN zdm.mapped_column c ON c.migration = m.id
             WHERE c.relation = $1::oid AND m.phase NOT IN ('done', 'aborted')
               AND ARRAY[c.name, c.soak_name] && string_to_array($2, E'\x01') LIMIT 1)",
-        {table.relation, fmt::format("{}", fmt::join(draft.columns, "\x01"))});
+        {table.relation, fmt::format("{}", fmt::join(columns, "\x01"))});
     if (!rows.empty())
         raise(
             sqlstate::conflicting_definition, {},
             "zdm: column {} of {} belongs to the unfinished migration \"{}\"; finish it or SELECT "
             "zdm.abort({}) first",
             Identifier(rows.text(0, 1)), table.name, rows.text(0, 0), Literal(rows.text(0, 0)));
+}
+
+std::vector<std::string> names_of(const Mapping &mapping) {
+    std::vector<std::string> names;
+    for (const auto &column : mapping.old_columns) names.push_back(column.name);
+    return names;
+}
+
+bool revertible(const Draft &draft) {
+    if (draft.mapping.new_columns.empty()) return true;
+    return draft.mapping.revertible() &&
+           std::all_of(draft.further.begin(), draft.further.end(),
+                       [](const auto &further) { return further.second.revertible(); });
 }
 
 void record(const Table &table, const Draft &draft, Migration migration) {
@@ -119,8 +132,10 @@ std::string start(uint32_t relation, const char *given_name,
         if (earlier->unfinished()) zdm_worker_launch_at_commit();
         return earlier->name;
     }
-    check_overlap(table, draft);
+    check_overlap(table, draft.columns);
     naming_table(table, [&] { draft.complete(draft); });
+    check_overlap(table, names_of(draft.mapping));
+    for (const auto &[other, mapping] : draft.further) check_overlap(other, names_of(mapping));
 
     migration.kind = draft.kind;
     migration.relation = table.relation;
@@ -128,7 +143,7 @@ std::string start(uint32_t relation, const char *given_name,
     migration.owner = table.owner;
     migration.definition = draft.definition;
     migration.target = draft.target;
-    migration.revertible = draft.mapping.new_columns.empty() || draft.mapping.revertible();
+    migration.revertible = revertible(draft);
     migration.settings = session_settings();
     migration.evaluation = evaluation_settings(draft);
     // Another session may start the same one at this moment: the index decides, after its commit.

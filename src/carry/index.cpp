@@ -40,9 +40,10 @@ class Index final : public Carrier {
             const std::string shadow = new_object_name(scope.migration.id, object);
             // In soak it could fail a write of the new side: by an expression or a predicate that
             // raises an error, by old values that are equal where the new ones are not.
-            const bool has_expression = rows.boolean(row, 6);
+            const bool unique = rows.boolean(row, 3), has_expression = rows.boolean(row, 6);
             const bool keep_old =
-                !has_expression && (!rows.boolean(row, 3) || scope.mapping.reverse_is_injective());
+                scope.mapping.reverse_is_identity() ||
+                (!has_expression && (!unique || scope.mapping.reverse_is_injective()));
             found.push_back(
                 {name(), object, shadow,
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
@@ -75,13 +76,16 @@ class Index final : public Carrier {
             rename_index(scope, carried.object, carried.shadow);
         else if (!carried.keep_old)
             query(fmt::format("DROP INDEX {}.{}", scope.schema, Identifier(carried.object)));
-        else
+        else {
+            set_unique(scope, carried, carried.object, false);
             rename_index(scope, carried.object, old_name(scope, carried));
+        }
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         rename_index(scope, side == Side::new_side ? carried.shadow : old_name(scope, carried),
                      carried.object);
+        if (side == Side::old_side) set_unique(scope, carried, carried.object, true);
     }
 
   private:

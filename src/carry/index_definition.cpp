@@ -121,6 +121,19 @@ Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &in
             "SHARE UPDATE EXCLUSIVE"};
 }
 
+void set_unique(const CarryScope &scope, const Carried &carried, const std::string &index,
+                bool unique) {
+    if (carried.definition.rfind("CREATE UNIQUE ", 0) != 0) return;
+    const Rows rows = query(
+        R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            WHERE i.indrelid = $1::oid AND c.relname = $2)",
+        {scope.migration.relation, index});
+    if (rows.empty())
+        raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
+              described(scope.migration), Identifier(index));
+    check(zdm_index_set_unique(rows.oid(0, 0), unique));
+}
+
 void rename_index(const CarryScope &scope, const std::string &from, const std::string &to) {
     query(fmt::format("ALTER INDEX {}.{} RENAME TO {}", scope.schema, Identifier(from),
                       Identifier(to)));

@@ -16,6 +16,10 @@ std::string index_definition(const CarryScope &scope, uint32_t index, const std:
 
 Step create_index_step(Phase phase, const std::string &index, const std::string &definition);
 Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &index);
+// For the old side's index that is kept in soak, under its name of this moment: it makes no
+// statement fail there (zdm_index_set_unique says why). Nothing where it is not UNIQUE.
+void set_unique(const CarryScope &scope, const Carried &carried, const std::string &index,
+                bool unique);
 void rename_index(const CarryScope &scope, const std::string &from, const std::string &to);
 
 }  // namespace zdm

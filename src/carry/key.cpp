@@ -74,12 +74,14 @@ class Key final : public Carrier {
         if (keep) check(zdm_constraint_release_index(rows.oid(0, 0)));
         query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", scope.table,
                           Identifier(carried.object)));
-        if (keep)
-            rename_index(scope, carried.object,
-                         side == Side::new_side ? carried.shadow : old_name(scope, carried));
+        if (!keep) return;
+        rename_index(scope, carried.object,
+                     side == Side::new_side ? carried.shadow : old_name(scope, carried));
+        if (side == Side::old_side) set_unique(scope, carried, old_name(scope, carried), false);
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
+        if (side == Side::old_side) set_unique(scope, carried, old_name(scope, carried), true);
         query(fmt::format(
             "ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}", scope.table,
             Identifier(carried.object), keyword_,

@@ -34,6 +34,15 @@ void append(std::vector<Step> &steps, const CarryScope &scope, std::vector<Step>
 
 }  // namespace
 
+std::vector<CarriedTable> carried_tables(const Migration &migration) {
+    std::vector<CarriedTable> tables;
+    for (auto &scope : scopes_of(migration)) {
+        auto carried = load_carried(scope.migration);
+        tables.push_back({std::move(scope), std::move(carried)});
+    }
+    return tables;
+}
+
 std::vector<CarriedOn> in_rank_order(const std::vector<CarriedTable> &tables) {
     std::vector<CarriedOn> all;
     for (const auto &table : tables)

@@ -14,6 +14,8 @@ struct CarriedTable {
     std::vector<Carried> carried;
 };
 
+std::vector<CarriedTable> carried_tables(const Migration &migration);  // as it was recorded
+
 // In the order of the carriers' ranks over all tables: a foreign key comes after the index that it
 // refers to.
 struct CarriedOn {

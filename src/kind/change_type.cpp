@@ -1,6 +1,7 @@
 // change_type: a shadow column zdm_new_<column> of the new type takes over the column's name at
 // cutover. Where the server can change the type without a rewrite there is nothing to shadow: one
-// short ALTER.
+// short ALTER. A column that foreign keys connect with others takes them along (cascade), across
+// tables: one migration, one cutover.
 #include "kind/kinds.hpp"
 #include "kind/mapping_plan.hpp"
 #include "state/names.hpp"
@@ -31,8 +32,137 @@ bool alter_is_short(const Table &table, const Column &column, const ZdmType &typ
         .empty();
 }
 
+// The columns of a table that change together, in the order of their numbers.
+struct Changed {
+    Table table;
+    std::vector<Column> columns;
+};
+
+// What foreign keys connect with the column, as far as it has the same type; by table, the given
+// one first.
+std::vector<Changed> closure_of(const Table &table, const Column &column) {
+    const Rows rows = query(
+        R"(WITH RECURSIVE edge AS (
+               SELECT k.conrelid AS a, k.conkey[n] AS x, k.confrelid AS b, k.confkey[n] AS y
+                 FROM pg_constraint k, generate_subscripts(k.conkey, 1) AS n
+                WHERE k.contype = 'f' AND k.conparentid = 0),
+           closure AS (
+               SELECT $1::oid AS relation, $2::smallint AS attnum
+               UNION
+               SELECT other.relation, other.attnum
+                 FROM closure c
+                 JOIN edge e ON (e.a = c.relation AND e.x = c.attnum) OR (e.b = c.relation AND e.y = c.attnum)
+                 CROSS JOIN LATERAL (VALUES (e.a, e.x), (e.b, e.y)) AS other(relation, attnum)
+                 JOIN pg_attribute o ON o.attrelid = other.relation AND o.attnum = other.attnum
+                WHERE o.atttypid = $3::oid)
+           SELECT c.relation, a.attname FROM closure c
+             JOIN pg_attribute a ON a.attrelid = c.relation AND a.attnum = c.attnum
+            ORDER BY c.relation <> $1::oid, c.relation, c.attnum)",
+        {table.relation, column.attnum, column.type});
+    std::vector<Changed> closure;
+    for (size_t row = 0; row < rows.size(); ++row) {
+        if (closure.empty() || closure.back().table.relation != rows.oid(row, 0))
+            closure.push_back({row == 0 ? table : table_for_migration(rows.oid(row, 0)), {}});
+        closure.back().columns.push_back(
+            column_for_migration(closure.back().table, rows.text(row, 1)));
+    }
+    for (const auto &changed : closure)
+        if (changed.table.owner != table.owner)
+            raise(sqlstate::unsupported, {},
+                  "zdm: cannot change column {} of {}: foreign keys connect it with {}, which has "
+                  "another owner; give both tables one owner, or cascade => false",
+                  Identifier(column.name), table.name, changed.table.name);
+    return closure;
+}
+
+// What the caller wrote, for the column that was named; it is the same for all of a closure.
+struct Request {
+    std::string column;
+    ZdmType type;
+    Text forward;
+    Text reverse;
+};
+
+void check_names(const Table &table, const Column &column) {
+    check_new_column_name(table, new_column_name(column.name));
+    if (find_column(table, old_column_name(column.name)))
+        raise(sqlstate::duplicate_column, {},
+              "zdm: table {} has a column {} already, the name that {} gets at cutover", table.name,
+              Identifier(old_column_name(column.name)), Identifier(column.name));
+}
+
+// $1..$n are the table's old columns, $n+1..$2n its new ones. An expression names its own column as
+// the request does, and the others by their own names.
+ZdmColumn in_expression(const Changed &changed, size_t column, size_t own, const Request &request,
+                        const ZdmType &type) {
+    static const std::string hidden;
+    if (column == own) return parameter(request.column, type);
+    const std::string &name = changed.columns[column].name;
+    return parameter(name == request.column ? hidden : name, type);
+}
+
+MappedColumn forward_column(const Changed &changed, size_t own, Draft &draft,
+                            const Request &request) {
+    const Column &column = changed.columns[own];
+    std::vector<ZdmColumn> parameters;
+    for (size_t i = 0; i < changed.columns.size(); ++i)
+        parameters.push_back(
+            in_expression(changed, i, own, request, column_type(changed.columns[i])));
+    ZdmExpression expression{};
+    const auto no_cast = attempt({"42804"}, [&] {
+        expression =
+            canonical(changed.table, draft,
+                      {request.forward ? *request.forward : quote(Identifier(request.column)),
+                       parameters, request.type, false});
+    });
+    if (no_cast)
+        raise(
+            "42804", {},
+            "zdm: cannot change column {} of {} to {}: {}; give forward, an SQL expression over {} "
+            "that gives the new value",
+            Identifier(column.name), changed.table.name, request.type.name, no_cast->what(),
+            Identifier(request.column));
+    return {new_column_name(column.name), column.name, request.type.name, expression.text,
+            expression.total};
+}
+
+MappedColumn reverse_column(const Changed &changed, size_t own, Draft &draft,
+                            const Request &request) {
+    const Column &column = changed.columns[own];
+    const ZdmType old_type = column_type(column);
+    std::vector<ZdmColumn> parameters;
+    for (const auto &other : changed.columns)  // not to be named by an expression
+        parameters.push_back({"", 0, other.type, other.typmod, other.collation});
+    for (size_t i = 0; i < changed.columns.size(); ++i)
+        parameters.push_back(in_expression(changed, i, own, request, request.type));
+    // No cast back: the migration is not revertible once values exist that were written new.
+    ZdmExpression expression{"", false, true};
+    const auto no_way_back = attempt({"42804", "42846"}, [&] {
+        expression =
+            canonical(changed.table, draft,
+                      {request.reverse ? *request.reverse : quote(Identifier(request.column)),
+                       parameters, old_type, !request.reverse});
+    });
+    if (no_way_back && request.reverse)
+        raise("42804", {},
+              "zdm: reverse of column {} of {} does not give a value of its type {}: {}",
+              Identifier(column.name), changed.table.name, old_type.name, no_way_back->what());
+    return {column.name, old_column_name(column.name), column.type_name, expression.text,
+            expression.total};
+}
+
+Mapping mapping_of(const Changed &changed, Draft &draft, const Request &request) {
+    Mapping mapping;
+    for (size_t own = 0; own < changed.columns.size(); ++own) {
+        check_names(changed.table, changed.columns[own]);
+        mapping.new_columns.push_back(forward_column(changed, own, draft, request));
+        mapping.old_columns.push_back(reverse_column(changed, own, draft, request));
+    }
+    return mapping;
+}
+
 void complete(Draft &draft, const Table &table, const Column &column, const std::string &new_type,
-              const Text &forward, const Text &reverse) {
+              const Text &forward, const Text &reverse, bool cascade) {
     const ZdmType type = new_column_type(table, new_type);
     if (column.type == type.oid && column.typmod == type.typmod && !forward) {
         draft.target = Phase::done;  // nothing to do, and the caller's deploy goes on
@@ -46,49 +176,16 @@ void complete(Draft &draft, const Table &table, const Column &column, const std:
                         sql, "ACCESS EXCLUSIVE"}};
         return;
     }
-
-    const ZdmType old_type = column_type(column);
-    check_new_column_name(table, new_column_name(column.name));
-    if (find_column(table, old_column_name(column.name)))
-        raise(sqlstate::duplicate_column, {},
-              "zdm: table {} has a column {} already, the name that {} gets at cutover", table.name,
-              Identifier(old_column_name(column.name)), Identifier(column.name));
-
-    ZdmExpression to_new{};
-    const auto no_cast = attempt({"42804"}, [&] {
-        to_new = canonical(table, draft,
-                           {forward ? *forward : quote(Identifier(column.name)),
-                            {parameter(column.name, old_type)},
-                            type,
-                            false});
-    });
-    if (no_cast)
-        raise(
-            "42804", {},
-            "zdm: cannot change column {} of {} to {}: {}; give forward, an SQL expression over {} "
-            "that gives the new value",
-            Identifier(column.name), table.name, type.name, no_cast->what(),
-            Identifier(column.name));
-
-    // No cast back: the migration is not revertible once values exist that were written new.
-    const ZdmColumn hidden{"", 0, old_type.oid, old_type.typmod, old_type.collation};
-    ZdmExpression to_old{"", false, true};
-    const auto no_way_back = attempt({"42804", "42846"}, [&] {
-        to_old = canonical(table, draft,
-                           {reverse ? *reverse : quote(Identifier(column.name)),
-                            {hidden, parameter(column.name, type)},
-                            old_type,
-                            !reverse});
-    });
-    if (no_way_back && reverse)
-        raise("42804", {},
-              "zdm: reverse of column {} of {} does not give a value of its type {}: {}",
-              Identifier(column.name), table.name, old_type.name, no_way_back->what());
-
-    draft.mapping.old_columns = {
-        {column.name, old_column_name(column.name), column.type_name, to_old.text, to_old.total}};
-    draft.mapping.new_columns = {
-        {new_column_name(column.name), column.name, type.name, to_new.text, to_new.total}};
+    const auto closure =
+        cascade ? closure_of(table, column) : std::vector<Changed>{{table, {column}}};
+    const Request request{column.name, type, forward, reverse};
+    for (const auto &changed : closure) {
+        Mapping mapping = mapping_of(changed, draft, request);
+        if (changed.table.relation == table.relation)
+            draft.mapping = std::move(mapping);
+        else
+            draft.further.emplace_back(changed.table, std::move(mapping));
+    }
 }
 
 }  // namespace
@@ -108,7 +205,8 @@ Draft draft_change_type(const Table &table, const std::string &column_name,
     const auto now = find_column(table, column_name);
     draft.already_so = now && now->type == type.oid && now->typmod == type.typmod;
     draft.complete = [=](Draft &self) {
-        complete(self, table, column_for_migration(table, column_name), new_type, forward, reverse);
+        complete(self, table, column_for_migration(table, column_name), new_type, forward, reverse,
+                 cascade);
     };
     return draft;
 }

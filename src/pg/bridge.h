@@ -74,6 +74,7 @@ double zdm_random(void); /* 0..1, for jitter */
 /* Locks the relations in the order given, queueing at most timeout_ms in all. 55P03 in time-out. */
 ErrorData *zdm_lock_relations(int count, const uint32_t *relations, int mode, double timeout_ms);
 #define ZDM_SHARE_UPDATE_EXCLUSIVE 4
+#define ZDM_SHARE_ROW_EXCLUSIVE 6
 #define ZDM_ACCESS_EXCLUSIVE 8
 
 /* settings.c: zdm.* settings as they stand in this session */
@@ -146,6 +147,12 @@ ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,
 /* Makes the index of a primary key or unique constraint a plain index, so that the constraint can
  * be dropped and the index kept. ACCESS EXCLUSIVE on the table is held by the caller. */
 ErrorData *zdm_constraint_release_index(uint32_t constraint);
+/* Whether a unique index refuses duplicates. ACCESS EXCLUSIVE on the table is held by the caller,
+ * who knows that there are none where it is set. */
+ErrorData *zdm_index_set_unique(uint32_t index, bool unique);
+/* A foreign key that is NOT VALID and known to hold for every row. ACCESS EXCLUSIVE on both of its
+ * tables is held by the caller. */
+ErrorData *zdm_constraint_mark_validated(uint32_t constraint);
 
 /* launch.c */
 void zdm_worker_launch_at_commit(void);

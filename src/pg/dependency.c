@@ -39,6 +39,51 @@ ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,
 }
 
 /*
+ * Whether a unique index refuses duplicates. In soak the old column's kept one must not: it would
+ * do so before the new one does, under a name that nobody knows, and ON CONFLICT does not name it.
+ * Its keys stay different all the same, for they are made of keys that are.
+ */
+ErrorData *zdm_index_set_unique(uint32_t index, bool unique) {
+    GUARD_BEGIN();
+    HeapTuple tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(index));
+    Form_pg_index form;
+    Relation pg_index;
+
+    if (!HeapTupleIsValid(tuple)) elog(ERROR, "there is no index %u", index);
+    form = (Form_pg_index)GETSTRUCT(tuple);
+    form->indisunique = unique;
+    pg_index = table_open(IndexRelationId, RowExclusiveLock);
+    CatalogTupleUpdate(pg_index, &tuple->t_self, tuple);
+    table_close(pg_index, RowExclusiveLock);
+    CacheInvalidateRelcacheByRelid(form->indrelid);
+    CacheInvalidateRelcacheByRelid(index);
+    CommandCounterIncrement();
+    GUARD_END();
+}
+
+/*
+ * A foreign key that was added NOT VALID and is known to hold for every row: VALIDATE would scan
+ * the table under the lock of the transaction.
+ */
+ErrorData *zdm_constraint_mark_validated(uint32_t constraint) {
+    GUARD_BEGIN();
+    HeapTuple tuple = SearchSysCacheCopy1(CONSTROID, ObjectIdGetDatum(constraint));
+    Form_pg_constraint form;
+    Relation pg_constraint;
+
+    if (!HeapTupleIsValid(tuple)) elog(ERROR, "there is no constraint %u", constraint);
+    form = (Form_pg_constraint)GETSTRUCT(tuple);
+    form->convalidated = true;
+    pg_constraint = table_open(ConstraintRelationId, RowExclusiveLock);
+    CatalogTupleUpdate(pg_constraint, &tuple->t_self, tuple);
+    table_close(pg_constraint, RowExclusiveLock);
+    CacheInvalidateRelcacheByRelid(form->conrelid);
+    CacheInvalidateRelcacheByRelid(form->confrelid);
+    CommandCounterIncrement();
+    GUARD_END();
+}
+
+/*
  * An index that ADD CONSTRAINT made belongs to its constraint (pg_depend, internal) and would go
  * with it. The reverse of what ADD CONSTRAINT ... USING INDEX does (index_constraint_create,
  * INDEX_CONSTR_CREATE_REMOVE_OLD_DEPS): let it depend on its columns instead, and be primary no

@@ -35,10 +35,14 @@ bool is_integer(const std::string &type) {
     return type == "smallint" || type == "integer" || type == "bigint";
 }
 
+bool is_identity(const MappedColumn &old_column, const MappedColumn &new_column, size_t parameter) {
+    return old_column.expression == fmt::format("${}", parameter) &&
+           old_column.type == new_column.type;
+}
+
 bool is_injective(const MappedColumn &old_column, const MappedColumn &new_column,
                   size_t parameter) {
     const std::string given = fmt::format("${}", parameter);
-    if (old_column.expression == given && old_column.type == new_column.type) return true;
     return is_integer(old_column.type) && is_integer(new_column.type) &&
            (old_column.expression == given ||
             old_column.expression == fmt::format("({})::{}", given, old_column.type) ||
@@ -58,10 +62,21 @@ bool Mapping::is_paired() const {
     return true;
 }
 
-bool Mapping::reverse_is_injective() const {
-    if (!is_paired() || !revertible()) return false;
+bool Mapping::reverse_is_identity() const {
+    if (!is_paired()) return false;
     for (size_t i = 0; i < old_columns.size(); ++i)
-        if (!is_injective(old_columns[i], new_columns[i], old_columns.size() + i + 1)) return false;
+        if (!is_identity(old_columns[i], new_columns[i], old_columns.size() + i + 1)) return false;
+    return true;
+}
+
+bool Mapping::reverse_is_injective() const {
+    if (!is_paired()) return false;
+    for (size_t i = 0; i < old_columns.size(); ++i) {
+        const size_t parameter = old_columns.size() + i + 1;
+        if (!is_identity(old_columns[i], new_columns[i], parameter) &&
+            !is_injective(old_columns[i], new_columns[i], parameter))
+            return false;
+    }
     return true;
 }
 

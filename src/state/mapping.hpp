@@ -31,6 +31,8 @@ struct Mapping {
     bool revertible() const;
     // Every value of the new side fits the old one: nothing written in soak can be lost by revert.
     bool reverse_is_total() const;
+    // Both sides always hold the same: a rename.
+    bool reverse_is_identity() const;
     // The old side cannot hold two equal values where the new one holds different ones: identities
     // or casts between integers. A unique index on the old columns may then stay during soak.
     bool reverse_is_injective() const;

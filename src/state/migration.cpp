@@ -125,8 +125,20 @@ Migration on_table(const Migration &migration, uint32_t relation) {
     if (relation == 0 || relation == migration.relation) return migration;
     for (const auto &seen : on_each_table(migration))
         if (seen.relation == relation) return seen;
-    raise(sqlstate::undefined_table, {}, "{}: the table with OID {} is not part of it",
-          described(migration), relation);
+    const Rows rows = query(
+        R"(SELECT format('%I.%I', n.nspname, c.relname), c.relowner
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid)",
+        {relation});
+    if (rows.empty())
+        raise(sqlstate::undefined_table, {},
+              "{}: the table with OID {}, whose foreign key refers to it, was dropped; SELECT "
+              "zdm.resume({}) goes on without it",
+              described(migration), relation, Literal(migration.name));
+    Migration seen = migration;
+    seen.relation = relation;
+    seen.relation_name = rows.text(0, 0);
+    seen.owner = rows.oid(0, 1);
+    return seen;
 }
 
 void hold_migration(const Migration &migration) {

@@ -1,5 +1,7 @@
-// add_constraint (NOT VALID), validate_constraint, drop_constraint: a condition that holds for new
-// writes from a short lock on, and for every row after a scan that blocks nobody.
+// add_constraint (NOT VALID), add_foreign_key (NOT VALID), validate_constraint, drop_constraint: a
+// condition that holds for new writes from a short lock on, and for every row after a scan that
+// blocks nobody.
+#include "carry/carrier.hpp"
 #include "step/lock.hpp"
 
 #include "core/no_postgres.hpp"
@@ -23,6 +25,33 @@ class AddConstraint final : public StepKind {
         });
     }
 } const add_constraint;
+
+class AddForeignKey final : public StepKind {
+  public:
+    const char *name() const override { return "add_foreign_key"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        return under_lock(turn, step, ZDM_SHARE_ROW_EXCLUSIVE, [&] {
+            if (constraint_of(turn, step).empty()) query(step.sql);
+            return Outcome::finished();
+        });
+    }
+
+    // It stands in the way of dropping the column that it refers to.
+    Outcome undo(Turn &turn, const Step &step) const override {
+        bool exists = false;
+        in_turn(turn, [&] { exists = !constraint_of(turn, step).empty(); });
+        if (!exists) return Outcome::finished();
+        return under_lock(
+            turn, step, ZDM_ACCESS_EXCLUSIVE,
+            [&] {
+                query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}",
+                                  carry_scope(turn.migration, {}).table, Identifier(step.object)));
+                return Outcome::finished();
+            },
+            "undone");
+    }
+} const add_foreign_key;
 
 class ValidateConstraint final : public StepKind {
   public:

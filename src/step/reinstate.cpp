@@ -3,7 +3,7 @@
 // everything written since must fit them: their constraints are proved online, their indexes built,
 // and rows that they cannot hold are counted. On the way to soak there is nothing to do.
 #include "carry/plan.hpp"
-#include "step/step.hpp"
+#include "step/lock.hpp"
 #include "step/unfit.hpp"
 
 #include "core/no_postgres.hpp"
@@ -15,9 +15,21 @@ class Reinstate final : public StepKind {
   public:
     const char *name() const override { return "reinstate"; }
 
+    // After a revert that did not take place: its proofs would fail the application's writes.
     Outcome run(Turn &turn, const Step &step) const override {
-        in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
-        return Outcome::finished();
+        std::vector<Step> proofs;
+        in_turn(turn, [&] {
+            proofs = standing_proofs(turn.migration);
+            if (proofs.empty()) set_step_state(turn.migration, step, "done");
+        });
+        if (proofs.empty()) return Outcome::finished();
+        return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
+            for (const auto &proof : proofs)
+                query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}",
+                                  carry_scope(on_table(turn.migration, proof.relation), {}).table,
+                                  Identifier(proof.object)));
+            return Outcome::finished();
+        });
     }
 
     Outcome undo(Turn &turn, const Step &step) const override {
@@ -39,27 +51,42 @@ class Reinstate final : public StepKind {
     }
 
   private:
-    static std::vector<Step> parts_of(const Migration &migration) {
-        std::vector<CarriedTable> tables;
-        for (auto &scope : scopes_of(migration)) {
-            auto carried = load_carried(scope.migration);
-            tables.push_back({std::move(scope), std::move(carried)});
-        }
+    static std::vector<Step> standing_proofs(const Migration &migration) {
+        std::vector<Step> standing;
+        const auto tables = carried_tables(migration);
+        for (auto &part : carried_parts(tables))
+            if (part.kind == "add_constraint" &&
+                !query("SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
+                       {part.relation, part.object})
+                     .empty())
+                standing.push_back(std::move(part));
+        return standing;
+    }
+
+    static std::vector<Step> carried_parts(const std::vector<CarriedTable> &tables) {
         std::vector<Step> parts;
-        const auto append = [&](const CarryScope &scope, std::vector<Step> more) {
-            for (auto &part : more) {
-                if (part.relation == 0) part.relation = scope.migration.relation;
-                parts.push_back(std::move(part));
-            }
-        };
+        for (const auto &one : in_rank_order(tables))
+            append(parts, *one.scope, one.carrier->reinstate(*one.scope, *one.carried));
+        return parts;
+    }
+
+    static std::vector<Step> parts_of(const Migration &migration) {
+        const auto tables = carried_tables(migration);
         for (const auto &table : tables) {
             OwnerScope as_owner(table.scope.migration.owner);
             raise_unfit(table.scope.migration, count_unfit(table.scope));
         }
-        for (const auto &table : tables) append(table.scope, unfit_index_steps(table.scope));
-        for (const auto &one : in_rank_order(tables))
-            append(*one.scope, one.carrier->reinstate(*one.scope, *one.carried));
+        std::vector<Step> parts;
+        for (const auto &table : tables) append(parts, table.scope, unfit_index_steps(table.scope));
+        for (auto &part : carried_parts(tables)) parts.push_back(std::move(part));
         return parts;
+    }
+
+    static void append(std::vector<Step> &parts, const CarryScope &scope, std::vector<Step> more) {
+        for (auto &part : more) {
+            if (part.relation == 0) part.relation = scope.migration.relation;
+            parts.push_back(std::move(part));
+        }
     }
 } const reinstate;
 

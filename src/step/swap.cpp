@@ -26,15 +26,6 @@ void rename_columns(const CarryScope &scope, bool to_soak) {
                                   Identifier(column.current_name(to_soak))));
 }
 
-std::vector<CarriedTable> carried_tables(const Migration &migration) {
-    std::vector<CarriedTable> tables;
-    for (auto &scope : scopes_of(migration)) {
-        auto carried = load_carried(scope.migration);
-        tables.push_back({std::move(scope), std::move(carried)});
-    }
-    return tables;
-}
-
 void exchange(std::vector<CarriedTable> tables, bool to_soak) {
     const auto carried = in_rank_order(tables);
     for (const auto &table : tables) drop_sync_trigger(table.scope);

@@ -32,7 +32,7 @@ std::string lost_condition(const CarryScope &scope) {
 }
 
 std::string index_name(const CarryScope &scope) {
-    return new_object_name(scope.migration.id, "unfit");
+    return new_object_name(scope.migration.id, fmt::format("unfit_{}", scope.migration.relation));
 }
 
 }  // namespace

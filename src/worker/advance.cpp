@@ -68,7 +68,10 @@ void record_outcome(Turn &turn, const Move &move, const Outcome &outcome) {
 }
 
 // The step's own transaction is rolled back; why it failed is kept in a new one.
-int64_t record_failure(const Migration &seen, const Step &step, const Error &error) {
+int64_t record_failure(const Migration &seen, const Move &move, const Error &error) {
+    const Step &step = *move.step;
+    // What could not be taken back is still there.
+    const bool still_done = move.backwards && step.done();
     const std::string code = error.sqlstate();
     const std::string detail = error.detail();
     std::string reason = error.what();
@@ -80,11 +83,11 @@ int64_t record_failure(const Migration &seen, const Step &step, const Error &err
         const auto now = load_migration(seen.id);
         if (!now) return;
         if (passes_by_itself(code)) {
-            set_step_state(*now, step, "waiting", reason);
+            set_step_state(*now, step, still_done ? "done" : "waiting", reason);
             set_state(*now, "waiting", reason, code);
             pause_ms = std::max<int64_t>(retry_pause_ms(step.attempts), 100);
         } else {
-            set_step_state(*now, step, "failed", reason);
+            set_step_state(*now, step, still_done ? "done" : "failed", reason);
             set_state(*now, "failed", reason, code);
         }
     });
@@ -154,7 +157,7 @@ int64_t take_turn(const Migration &migration, bool alone) {
         return outcome.pause_ms;
     } catch (Error &error) {
         if (error.sqlstate() == "57P01" || error.sqlstate() == "57P02") throw;
-        return record_failure(migration, *move.step, error);
+        return record_failure(migration, move, error);
     }
 }
 
