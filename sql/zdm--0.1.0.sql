@@ -105,8 +105,10 @@ CREATE TABLE carried (
     shadow_definition text NOT NULL DEFAULT '',
     keep_old          boolean NOT NULL DEFAULT true,
     related           oid NOT NULL DEFAULT 0,
+    columns           text NOT NULL DEFAULT '',
     PRIMARY KEY (migration, relation, ordinal)
 );
+COMMENT ON COLUMN carried.columns IS 'Numbers of the columns that it reads, to see when another migration has exchanged them';
 COMMENT ON COLUMN carried.related IS 'Another relation that cutover locks because of it; 0 = none';
 COMMENT ON COLUMN carried.keep_old IS 'Whether the old column''s own stays during soak; one that could fail a write does not';
 COMMENT ON TABLE carried IS 'What hangs on the old columns and comes along at cutover: its name, the name of its counterpart until then, both definitions';

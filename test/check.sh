@@ -239,6 +239,8 @@ run_tap() {
     if ! perl -MIPC::Run -e 1 2>/dev/null || ! command -v prove >/dev/null; then
         install_packages libipc-run-perl perl
     fi
+    # A real schema with data, where it is at hand.
+    export ZDM_SAMPLE=$repo/../shared/data/chinook.sql
     for name in "$@"; do
         # One file a call: its own result, and its logs are still there when it has failed.
         if make_zdm installcheck REGRESS= ISOLATION= TAP_TESTS=1 PROVE_TESTS="test/tap/$name.pl" \

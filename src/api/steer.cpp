@@ -6,6 +6,7 @@
 #include "carry/carrier.hpp"
 #include "core/boundary.hpp"
 #include "core/user.hpp"
+#include "state/carried.hpp"
 #include "state/discrepancy.hpp"
 #include "state/step.hpp"
 #include "step/unfit.hpp"
@@ -84,6 +85,15 @@ void refuse_unfit(const CarryScope &scope) {
     raise_unfit(migration, count);
 }
 
+void refuse_out_of_order(const Migration &migration) {
+    const auto later = cut_over_later(migration);
+    if (!later || later->reverting) return;
+    refuse(migration, "reverted",
+           fmt::format("migration \"{}\" was cut over later and shares {} with it", later->name,
+                       Identifier(later->object)),
+           fmt::format("SELECT zdm.revert({}) or zdm.contract it first", Literal(later->name)));
+}
+
 std::string revert(const Migration &migration) {
     if (migration.phase == Phase::done)
         refuse(migration, "reverted", "it is done and the old columns are dropped",
@@ -94,6 +104,7 @@ std::string revert(const Migration &migration) {
         if (migration.target == Phase::done && contract_began(migration))
             refuse(migration, "reverted", "contract has begun to drop the old columns",
                    "start a migration the other way when it is done");
+        refuse_out_of_order(migration);
         if (migration.target != Phase::ready)
             for (const auto &scope : scopes_of(migration)) refuse_unfit(scope);
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/transaction.hpp"
+#include "state/names.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -77,11 +78,25 @@ std::vector<Dependent> dependents_of(const CarryScope &scope) {
 
 }  // namespace
 
+namespace {
+
+// Two migrations may share an index or a constraint. What the earlier one has built or kept is
+// carried like any other; the counterparts of a later one are not, or each would carry the other's
+// for ever: where the earlier one cuts over first, the later finds its own out of date and builds
+// them anew.
+bool builds_anew(const CarryScope &scope, const std::string &object) {
+    const auto other = object_of_migration(object);
+    return other && other->is_new && other->migration > scope.migration.id;
+}
+
+}  // namespace
+
 std::vector<Carried> find_carried(const CarryScope &scope) {
     std::vector<Dependent> dependents = dependents_of(scope);
     std::vector<Carried> all;
     for (const Carrier *carrier : Carrier::all())
-        for (auto &one : carrier->find(scope, dependents)) all.push_back(std::move(one));
+        for (auto &one : carrier->find(scope, dependents))
+            if (!builds_anew(scope, one.object)) all.push_back(std::move(one));
 
     std::vector<std::string> unclaimed;
     for (const auto &dependent : dependents)
@@ -115,6 +130,15 @@ bool claim(std::vector<Dependent> &dependents, uint32_t class_id, uint32_t objec
         if (dependent.class_id == class_id && dependent.object == object)
             found = dependent.claimed = true;
     return found;
+}
+
+std::string columns_of(uint32_t class_id, uint32_t object) {
+    return query(
+               R"(SELECT string_agg(DISTINCT format('%s.%s', refobjid, refobjsubid), ' ')
+                    FROM pg_depend WHERE classid = $1::oid AND objid = $2::oid
+                     AND refclassid = 'pg_class'::regclass AND refobjsubid > 0)",
+               {class_id, object})
+        .text(0, 0);
 }
 
 std::string rebound(const CarryScope &scope, const std::string &expression, Side side, Names names,

@@ -101,6 +101,9 @@ std::string fingerprint(const CarryScope &scope);
 bool claim(std::vector<Dependent> &dependents, uint32_t class_id, uint32_t object);
 constexpr uint32_t pg_class_id = 1259, pg_attrdef_id = 2604, pg_constraint_id = 2606;
 
+// Numbers of all columns that an object depends on, for Carried::columns.
+std::string columns_of(uint32_t class_id, uint32_t object);
+
 // An expression of the catalog that reads old columns, as it must be with the columns of that side
 // under those names. Paired columns only. Raises ZD004 naming the object where the new types do not
 // fit the expression.

@@ -32,7 +32,8 @@ class Check final : public Carrier {
                         fmt::format("constraint {}", Identifier(constraint)));
             found.push_back({name(), constraint, new_object_name(scope.migration.id, constraint),
                              rows.text(row, 2),
-                             fmt::format("CHECK ({}){}", condition, rows.text(row, 3))});
+                             fmt::format("CHECK ({}){}", condition, rows.text(row, 3)), true, 0,
+                             columns_of(pg_constraint_id, rows.oid(row, 0))});
         }
         return found;
     }

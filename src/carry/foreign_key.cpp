@@ -156,7 +156,8 @@ class ForeignKey final : public Carrier {
             check_supported(scope, key, rows, row);
             found.push_back({name(), key.name, new_object_name(scope.migration.id, key.name),
                              key.definition(Side::old_side, Names::before), key.counterpart(),
-                             false, outward_ ? key.to.relation : key.from.relation});
+                             false, outward_ ? key.to.relation : key.from.relation,
+                             columns_of(pg_constraint_id, key.oid)});
         }
         return found;
     }

@@ -48,7 +48,8 @@ class Index final : public Carrier {
                 {name(), object, shadow,
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
                                   Side::old_side, Names::soak),
-                 index_definition(scope, index, shadow, Side::new_side, Names::before), keep_old});
+                 index_definition(scope, index, shadow, Side::new_side, Names::before), keep_old, 0,
+                 columns_of(pg_class_id, index)});
         }
         return found;
     }

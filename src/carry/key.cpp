@@ -43,7 +43,8 @@ class Key final : public Carrier {
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
                                   Side::old_side, Names::soak),
                  index_definition(scope, index, shadow, Side::new_side, Names::before),
-                 scope.mapping.reverse_is_injective()});
+                 scope.mapping.reverse_is_injective(), 0,
+                 columns_of(pg_constraint_id, rows.oid(row, 0))});
         }
         return found;
     }

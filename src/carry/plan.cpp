@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "state/names.hpp"
+
 #include "core/no_postgres.hpp"
 
 namespace zdm {
@@ -34,10 +36,24 @@ void append(std::vector<Step> &steps, const CarryScope &scope, std::vector<Step>
 
 }  // namespace
 
+namespace {
+
+// What another migration had kept or built, and took down when it ended.
+bool went_with_its_migration(const Carried &carried) {
+    const auto other = object_of_migration(carried.object);
+    if (!other) return false;
+    const auto migration = load_migration(other->migration);
+    return !migration || !migration->unfinished();
+}
+
+}  // namespace
+
 std::vector<CarriedTable> carried_tables(const Migration &migration) {
     std::vector<CarriedTable> tables;
     for (auto &scope : scopes_of(migration)) {
         auto carried = load_carried(scope.migration);
+        carried.erase(std::remove_if(carried.begin(), carried.end(), went_with_its_migration),
+                      carried.end());
         tables.push_back({std::move(scope), std::move(carried)});
     }
     return tables;
@@ -87,12 +103,24 @@ std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables) {
     return steps;
 }
 
-std::vector<Step> withdraw_steps(const CarryScope &scope, const std::vector<Carried> &before,
-                                 const std::vector<Carried> &now) {
+std::vector<Step> withdraw_steps(const std::vector<CarriedTable> &before,
+                                 const std::vector<CarriedTable> &now) {
+    std::vector<CarriedTable> unwanted = before;
+    for (size_t table = 0; table < unwanted.size(); ++table) {
+        const auto &wanted = now.at(table).carried;
+        auto &carried = unwanted[table].carried;
+        carried.erase(std::remove_if(carried.begin(), carried.end(),
+                                     [&](const Carried &one) {
+                                         return one.shadow.empty() ||
+                                                std::find(wanted.begin(), wanted.end(), one) !=
+                                                    wanted.end();
+                                     }),
+                      carried.end());
+    }
+    const auto all = in_rank_order(unwanted);
     std::vector<Step> steps;
-    for (auto one = before.rbegin(); one != before.rend(); ++one)
-        if (!one->shadow.empty() && std::find(now.begin(), now.end(), *one) == now.end())
-            append(steps, scope, Carrier::find_carrier(one->carrier).withdraw(scope, *one));
+    for (auto one = all.rbegin(); one != all.rend(); ++one)
+        append(steps, *one->scope, one->carrier->withdraw(*one->scope, *one->carried));
     return steps;
 }
 

@@ -28,8 +28,9 @@ std::vector<CarriedOn> in_rank_order(const std::vector<CarriedTable> &tables);
 // All steps behind the survey: build, verify, swap, contract.
 std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables);
 
-// What of an earlier plan was built, or begun, and is no longer wanted.
-std::vector<Step> withdraw_steps(const CarryScope &scope, const std::vector<Carried> &before,
-                                 const std::vector<Carried> &now);
+// What of an earlier plan was built, or begun, and is no longer wanted; what refers to others
+// first. The same tables in both.
+std::vector<Step> withdraw_steps(const std::vector<CarriedTable> &before,
+                                 const std::vector<CarriedTable> &now);
 
 }  // namespace zdm

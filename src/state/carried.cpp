@@ -6,14 +6,14 @@ namespace zdm {
 
 std::vector<Carried> load_carried(const Migration &migration) {
     const Rows rows = catalog(
-        R"(SELECT carrier, object, shadow, definition, shadow_definition, keep_old, related
+        R"(SELECT carrier, object, shadow, definition, shadow_definition, keep_old, related, columns
              FROM zdm.carried WHERE migration = $1::bigint AND relation = $2::oid ORDER BY ordinal)",
         {migration.id, migration.relation});
     std::vector<Carried> carried;
     for (size_t row = 0; row < rows.size(); ++row)
         carried.push_back({rows.text(row, 0), rows.text(row, 1), rows.text(row, 2),
                            rows.text(row, 3), rows.text(row, 4), rows.boolean(row, 5),
-                           rows.oid(row, 6)});
+                           rows.oid(row, 6), rows.text(row, 7)});
     return carried;
 }
 
@@ -24,10 +24,24 @@ void replace_carried(const Migration &migration, const std::vector<Carried> &car
     for (const auto &one : carried)
         catalog(
             R"(INSERT INTO zdm.carried (migration, relation, ordinal, carrier, object, shadow,
-                                        definition, shadow_definition, keep_old, related)
-               VALUES ($1::bigint, $2::oid, $3::integer, $4, $5, $6, $7, $8, $9::boolean, $10::oid))",
+                                        definition, shadow_definition, keep_old, related, columns)
+               VALUES ($1::bigint, $2::oid, $3::integer, $4, $5, $6, $7, $8, $9::boolean, $10::oid, $11))",
             {migration.id, migration.relation, ++ordinal, one.carrier, one.object, one.shadow,
-             one.definition, one.shadow_definition, one.keep_old, one.related});
+             one.definition, one.shadow_definition, one.keep_old, one.related, one.columns});
+}
+
+std::optional<LaterCutover> cut_over_later(const Migration &migration) {
+    const Rows rows = catalog(
+        R"(SELECT m.name, c.object, m.target = 'ready'
+             FROM zdm.carried own JOIN zdm.migration o ON o.id = own.migration
+             JOIN zdm.carried c ON (c.relation, c.carrier, c.object) = (own.relation, own.carrier, own.object)
+             JOIN zdm.migration m ON m.id = c.migration
+            WHERE own.migration = $1::bigint AND m.id <> $1::bigint AND m.phase = 'soak'
+              AND m.soak_since > o.soak_since
+            ORDER BY m.soak_since DESC LIMIT 1)",
+        {migration.id});
+    if (rows.empty()) return std::nullopt;
+    return LaterCutover{rows.text(0, 0), rows.text(0, 1), rows.boolean(0, 2)};
 }
 
 }  // namespace zdm

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,15 +19,27 @@ struct Carried {
     std::string shadow_definition;  // on the new one
     bool keep_old = true;  // the old column's own may stay during soak: it can fail no write
     uint32_t related = 0;  // another relation that cutover must lock because of it; 0: none
+    // Which columns it reads, by number: another migration's cutover exchanges names, not numbers.
+    std::string columns = {};
 
     bool operator==(const Carried &other) const {
         return carrier == other.carrier && object == other.object &&
-               definition == other.definition && shadow_definition == other.shadow_definition;
+               definition == other.definition && shadow_definition == other.shadow_definition &&
+               columns == other.columns;
     }
     bool operator!=(const Carried &other) const { return !(*this == other); }
 };
 
 std::vector<Carried> load_carried(const Migration &migration);
 void replace_carried(const Migration &migration, const std::vector<Carried> &carried);
+
+// A migration in soak whose cutover came later and took along something that this one carries too,
+// as it was then: that one is reverted first.
+struct LaterCutover {
+    std::string name;
+    std::string object;  // that both carry
+    bool reverting = false;
+};
+std::optional<LaterCutover> cut_over_later(const Migration &migration);
 
 }  // namespace zdm

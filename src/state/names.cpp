@@ -1,5 +1,7 @@
 #include "state/names.hpp"
 
+#include <regex>
+
 #include <fmt/format.h>
 
 #include "core/error.hpp"
@@ -40,6 +42,13 @@ std::string new_object_name(int64_t migration, const std::string &object) {
 
 std::string old_object_name(int64_t migration, const std::string &object) {
     return fitted(fmt::format("zdm_{}_old_", migration), object);
+}
+
+std::optional<ObjectOfMigration> object_of_migration(const std::string &name) {
+    static const std::regex pattern("zdm_([0-9]{1,18})_(new|old)_.*");
+    std::smatch match;
+    if (!std::regex_match(name, match, pattern)) return std::nullopt;
+    return ObjectOfMigration{std::stoll(match[1]), match[2] == "new"};
 }
 
 }  // namespace zdm

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace zdm {
@@ -17,5 +18,13 @@ std::string sync_trigger_name(int64_t migration);  // ~zdm_sync_<id>
 // Counterparts of indexes and constraints, one migration apart from another.
 std::string new_object_name(int64_t migration, const std::string &object);  // zdm_<id>_new_<object>
 std::string old_object_name(int64_t migration, const std::string &object);  // zdm_<id>_old_<object>
+
+// The migration whose counterpart (new) or kept original (old) an object is, by its name; empty for
+// the application's own objects.
+struct ObjectOfMigration {
+    int64_t migration = 0;
+    bool is_new = false;
+};
+std::optional<ObjectOfMigration> object_of_migration(const std::string &name);
 
 }  // namespace zdm

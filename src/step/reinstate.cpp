@@ -34,7 +34,16 @@ class Reinstate final : public StepKind {
 
     Outcome undo(Turn &turn, const Step &step) const override {
         std::vector<Step> parts;
-        in_turn(turn, [&] { parts = parts_of(turn.migration); });
+        std::optional<LaterCutover> later;
+        in_turn(turn, [&] {
+            later = cut_over_later(turn.migration);
+            if (!later) parts = parts_of(turn.migration);
+        });
+        if (later)
+            return Outcome::wait(fmt::format("waits for migration \"{}\", which was cut over later "
+                                             "and shares {} with it, to be reverted first",
+                                             later->name, Identifier(later->object)),
+                                 retry_pause_ms(step.attempts));
         // Each part finds out whether it is done already, so a crash repeats none of the work.
         for (auto &part : parts) {
             part.ordinal = step.ordinal;

@@ -17,24 +17,20 @@ class Survey final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         in_turn(turn, [&] {
-            std::vector<CarriedTable> tables;
-            std::vector<Step> steps;
+            const auto before = carried_tables(turn.migration);
+            auto now = before;
             bool changed = false;
-            for (auto &scope : scopes_of(turn.migration)) {
-                const auto before = load_carried(scope.migration);
-                const auto now = find_carried(scope);
-                if (now != before) {
-                    changed = true;
-                    for (auto &one : withdraw_steps(scope, before, now))
-                        steps.push_back(std::move(one));
-                    replace_carried(scope.migration, now);
-                }
-                tables.push_back({std::move(scope), now});
+            for (auto &table : now) {
+                const auto carried = find_carried(table.scope);
+                changed = changed || carried != table.carried;
+                table.carried = carried;
             }
             if (changed) {
-                for (auto &one : steps_after_survey(tables)) steps.push_back(std::move(one));
+                auto steps = withdraw_steps(before, now);
+                for (auto &one : steps_after_survey(now)) steps.push_back(std::move(one));
                 delete_steps_after(turn.migration, step.ordinal);
                 insert_steps(turn.migration, steps);
+                for (const auto &table : now) replace_carried(table.scope.migration, table.carried);
             }
             if (turn.migration.phase < Phase::build) set_phase(turn.migration, Phase::build);
             set_step_state(turn.migration, step, "done");
