@@ -7,52 +7,41 @@
 // Blocks are worked on in windows, a window in passes, each pass in transactions of its own:
 //
 //   first pass   every page is pruned; rows are filled in place while there is room, then a share
-//   of
-//                the rest is moved to other pages, which makes room
+//                of the rest is moved to other pages, which makes room (fill_page.cpp)
 //   next passes  the versions that the pass before has killed are pruned away by now, and the room
-//   is
-//                filled with the next rows; until none is left
-//   last pass    the free space is told to the free space map, so that the movers of the next
-//   windows
-//                land here and not at the table's end
+//                is filled with the next rows; until none is left
+//   at the end   the free space is told to the free space map, so that the movers of the next
+//                windows land here and not at the table's end
 //
 // A pass of a window is meant to take about one time box: a smaller window would come back to a
 // page before other backends' snapshots have let its dead versions go, a larger one holds more row
-// locks.
+// locks. A box ends in time for the index entries that it owes: it counts them as work to be done.
 //
-// heap_update never waits (wait = false). A row that somebody is writing is left for the next pass;
-// a block that still has such rows after the last one goes on a list and is looked at again at the
+// heap_update never waits for a row. One that somebody is writing is left for the next pass; a
+// block that still has such rows after the last one goes on a list and is looked at again at the
 // end of the range. A row that was updated meanwhile went through the sync trigger and is done.
 //
 // Where an old snapshot stands in the way, pruning gives nothing back: after two fruitless passes
-// the rest of the window is moved out, as a naive UPDATE would, unless the caller rather waits.
+// and a moment's patience the rest of the window is moved out, as a naive UPDATE would, unless the
+// caller rather waits.
 //
 // Hot path: no exceptions, no destructors, longjmp may pass.
+#include "hot/fill_page.hpp"
 #include "hot/hot.h"
-#include "hot/index_entries.hpp"
-#include "hot/page.hpp"
-#include "hot/sync_program.hpp"
 
 extern "C" {
 #include "access/heapam.h"
-#include "access/heaptoast.h"
-#include "access/multixact.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodes.h"
-#include "optimizer/optimizer.h"
 #include "portability/instr_time.h"
+#include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "storage/freespace.h"
 #include "storage/lmgr.h"
-#include "storage/procarray.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
-
-#include "pg/version.h"
+#include "utils/rel.h"
 }
 
 using namespace zdm;
@@ -63,11 +52,8 @@ constexpr int smallest_window = 16;
 constexpr int largest_window = 16384;
 constexpr int64 patience_us = 500000;  // as long as many a query runs
 
-// Room that the first pass makes on a full page, as a share of it: the fewer movers, the fewer
-// index entries, but the more passes.
-constexpr double room_share = 0.14;
-
-enum class PageState : uint8 { to_do, done, busy };
+// Until it has been measured: what a mover's entry in one index takes.
+constexpr double first_guess_index_us = 2;
 
 }  // namespace
 
@@ -83,14 +69,16 @@ struct ZdmBackfill {
     BlockNumber window_start;  // all blocks below are finished, but for the busy ones
     BlockNumber window_end;
     int window_pages;  // of the next window
+    bool publishing;   // the window's rows are done, its free space is not told yet
     int pass;
     BlockNumber next;  // in this pass
     int fruitless;     // passes in a row that found work and could do none
     instr_time fruitless_since;
-    int64 pass_rows;   // written in this pass
-    bool stuck;        // a window had to be moved out: an old snapshot exists
-    PageState *pages;  // of the window
-    int64 pass_us;     // time that this pass has taken
+    int64 pass_rows;      // written in this pass
+    bool stuck;           // a window had to be moved out: an old snapshot exists
+    PageProgress *pages;  // of the window
+    int64 pass_us;        // time that this pass has taken
+    double index_us;      // that a mover's index entries take
 
     int busy_count;
     int busy_room;
@@ -100,23 +88,9 @@ struct ZdmBackfill {
 
 namespace {
 
-// What one box works with; its memory goes when the box ends.
 struct Box {
+    FillBox fill;
     ZdmBackfill *backfill;
-    Relation relation;
-    SyncProgram *program;
-    Snapshot snapshot;
-    CommandId command;
-    EState *estate;
-    ResultRelInfo *indexes;
-    TupleTableSlot *row;
-    TupleTableSlot *index_slot;
-    MemoryContext memory;  // of the box: tuples that moved
-    MovedRows moved;
-    bool check_constraints;
-    int *attnums;
-    Datum *values;
-    bool *nulls;
     ZdmBackfillReport *report;
     instr_time start;
     int64 budget_us;
@@ -148,206 +122,28 @@ bool must_stop(Box *box) {
         box->report->waited_for = true;
         return true;
     }
-    return elapsed_us(box) >= box->budget_us;
+    const double owed_us = box->fill.moved.count * box->backfill->index_us;
+    return elapsed_us(box) + owed_us >= box->budget_us;
 }
 
-// Constraints that read a new column: only somebody else can have made them so soon, but they hold.
-bool constrained(Relation relation, const Bitmapset *filled) {
-    TupleConstr *constraints = RelationGetDescr(relation)->constr;
-    if (constraints == nullptr) return false;
-    Bitmapset *read = nullptr;
-    for (int i = 0; i < constraints->num_check; i++)
-        pull_varattnos(static_cast<Node *>(stringToNode(constraints->check[i].ccbin)), 1, &read);
-    int attnum = -1;
-    while ((attnum = bms_next_member(filled, attnum)) >= 0)
-        if (TupleDescAttr(RelationGetDescr(relation), attnum - 1)->attnotnull ||
-            bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, read))
-            return true;
-    return false;
-}
-
-Bitmapset *filled_columns(const SyncProgram *program) {
-    Bitmapset *filled = nullptr;
-    for (int i = 0; i < program->new_side.count; i++)
-        filled = bms_add_member(filled, program->new_side.columns[i].attnum);
-    return filled;
-}
-
-void open_box(Box *box) {
-    Relation relation = box->relation;
-    box->memory =
-        AllocSetContextCreate(CurrentMemoryContext, "zdm backfill box", ALLOCSET_DEFAULT_SIZES);
-    box->snapshot = GetActiveSnapshot();
-    box->command = GetCurrentCommandId(true);
-    box->estate = CreateExecutorState();
-
-    RangeTblEntry *entry = makeNode(RangeTblEntry);
-    entry->rtekind = RTE_RELATION;
-    entry->relid = RelationGetRelid(relation);
-    entry->relkind = relation->rd_rel->relkind;
-    entry->rellockmode = RowExclusiveLock;
-    zdm_init_range_table(box->estate, entry);
-    box->indexes = makeNode(ResultRelInfo);
-    InitResultRelInfo(box->indexes, relation, 1, nullptr, 0);
-    ExecOpenIndices(box->indexes, false);
-
-    box->row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
-    box->index_slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
-    moved_rows_begin(&box->moved, box->memory);
-    box->check_constraints = constrained(relation, filled_columns(box->program));
-
-    const int columns = box->program->most_columns();
-    box->attnums = static_cast<int *>(palloc(sizeof(int) * columns));
-    box->values = static_cast<Datum *>(palloc(sizeof(Datum) * columns));
-    box->nulls = static_cast<bool *>(palloc(sizeof(bool) * columns));
-    for (int i = 0; i < box->program->new_side.count; i++)
-        box->attnums[i] = box->program->new_side.columns[i].attnum;
+void fill(Box *box, BlockNumber block, PageProgress *progress, bool first_visit, bool move_out) {
+    const int64 before = box->fill.rows_hot + box->fill.rows_moved;
+    fill_page(&box->fill, block, progress, first_visit, move_out);
+    box->backfill->pass_rows += box->fill.rows_hot + box->fill.rows_moved - before;
 }
 
 void close_box(Box *box) {
-    moved_rows_index(&box->moved, box->indexes, box->estate, box->index_slot,
-                     filled_columns(box->program));
-    ExecCloseIndices(box->indexes);
-    ExecDropSingleTupleTableSlot(box->row);
-    ExecDropSingleTupleTableSlot(box->index_slot);
-    FreeExecutorState(box->estate);
-    MemoryContextDelete(box->memory);
-}
-
-// From the row's header alone, for most visits to most rows end here.
-bool is_filled(const Box *box, HeapTuple tuple) {
-    const SyncSide &side = box->program->new_side;
-    for (int i = 0; i < side.count; i++)
-        if (!heap_attisnull(tuple, side.columns[i].attnum, RelationGetDescr(box->relation)))
-            return true;
-    return false;
-}
-
-// The row's next version, or NULL where it needs none.
-HeapTuple next_version(Box *box, HeapTuple tuple) {
-    SyncProgram *program = box->program;
-    const SyncSide &side = program->new_side;
-    if (is_filled(box, tuple)) return nullptr;
-    ExecStoreHeapTuple(tuple, box->row, false);
-    sync_program_begin_row(program);
-    if (!sync_evaluate(program, side, box->row, box->values, box->nulls, nullptr)) {
-        box->report->rows_failed++;
-        return nullptr;  // verify reports it
+    const int moved = box->fill.moved.count;
+    const int64 began_us = elapsed_us(box);
+    fill_box_close(&box->fill);
+    if (moved > 0) {
+        const double measured_us = static_cast<double>(elapsed_us(box) - began_us) / moved;
+        box->backfill->index_us = (3 * box->backfill->index_us + measured_us) / 4;
     }
-    bool all_null = true;
-    for (int i = 0; i < side.count; i++) all_null = all_null && box->nulls[i];
-    if (all_null) return nullptr;
-    return heap_modify_tuple_by_cols(tuple, RelationGetDescr(box->relation), side.count,
-                                     box->attnums, box->values, box->nulls);
-}
-
-// What the new version takes on a page. heap_update toasts what is larger than the target.
-Size space_of(const HeapTuple tuple) {
-    const Size length = MAXALIGN(tuple->t_len);
-    return (length > TOAST_TUPLE_THRESHOLD ? MAXALIGN(TOAST_TUPLE_TARGET) : length) +
-           sizeof(ItemIdData);
-}
-
-// False: somebody is writing the row.
-bool write_version(Box *box, ItemPointerData place, HeapTuple version) {
-    if (box->check_constraints) {
-        ExecForceStoreHeapTuple(version, box->index_slot, false);
-        ExecConstraints(box->indexes, box->index_slot, box->estate);
-        ExecClearTuple(box->index_slot);
-    }
-    TM_FailureData failure;
-    // In a server built with assertions heap_update refuses to be asked about a row that is being
-    // modified (its comment on the "no wait" case); xmax was looked at under the page's lock just
-    // before, so that is a narrow race there and harmless in production.
-    const TM_Result result =
-        zdm_heap_update(box->relation, &place, version, box->command, false, &failure);
-    if (result == TM_BeingModified) return false;
-    if (result != TM_Ok) return true;  // written by somebody, through the trigger; or deleted
-    box->backfill->pass_rows++;
-    if (HeapTupleIsHeapOnly(version))
-        box->report->rows_hot++;
-    else {
-        box->report->rows_moved++;
-        MemoryContext caller = MemoryContextSwitchTo(box->memory);
-        moved_rows_add(&box->moved, version);
-        MemoryContextSwitchTo(caller);
-    }
-    return true;
-}
-
-// Somebody holds the row: locked, or being updated or deleted by a transaction that still runs.
-bool is_held(const HeapTuple tuple) {
-    const HeapTupleHeader header = tuple->t_data;
-    if (header->t_infomask & HEAP_XMAX_INVALID) return false;
-    const TransactionId xmax = HeapTupleHeaderGetRawXmax(header);
-    if (header->t_infomask & HEAP_XMAX_IS_MULTI)
-        return MultiXactIdIsRunning(xmax, HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask));
-    return TransactionIdIsValid(xmax) && !TransactionIdIsCurrentTransactionId(xmax) &&
-           TransactionIdIsInProgress(xmax);
-}
-
-// Rows that may leave a full page in the first pass so that the next passes have room: the least
-// that the growth of all its rows demands, but enough to work with.
-int movers_allowed(const PageRows &rows, Size row_space, Size growth) {
-    const Size usable = BLCKSZ - SizeOfPageHeaderData;
-    const Size wanted =
-        Max(static_cast<Size>(usable * room_share), rows.count * growth + row_space);
-    if (rows.free_space >= wanted) return 0;
-    return Max(1, static_cast<int>((wanted - rows.free_space + row_space - 1) / row_space));
-}
-
-PageState work_on_page(Box *box, BlockNumber block, bool move_out) {
-    ZdmBackfill *backfill = box->backfill;
-    Buffer buffer = ReadBuffer(box->relation, block);
-    PageRows rows;
-    heap_page_prune_opt(box->relation, buffer);
-    list_visible_rows(box->relation, buffer, block, box->snapshot, &rows);
-
-    int movers = -1;  // not known before the first row's size is
-    bool left = false, busy = false;
-    MemoryContext caller = MemoryContextSwitchTo(box->memory);
-    for (int i = 0; i < rows.count; i++) {
-        HeapTupleData tuple = row_at(box->relation, buffer, block, rows.offsets[i]);
-        HeapTuple version = next_version(box, &tuple);
-        if (version == nullptr) continue;
-        const Size space = space_of(version);
-        if (movers < 0) {
-            const Size growth = space > MAXALIGN(tuple.t_len) + sizeof(ItemIdData)
-                                    ? space - MAXALIGN(tuple.t_len) - sizeof(ItemIdData)
-                                    : 0;
-            movers = move_out              ? rows.count
-                     : backfill->pass == 0 ? movers_allowed(rows, space, growth)
-                     // Nothing can come free on it any more: two line pointers a row are used up.
-                     : rows.line_pointers_used_up ? rows.count
-                                                  : 0;
-        }
-        const bool fits = rows.free_space + sizeof(ItemIdData) >= space;
-        if (!fits && movers == 0) {
-            // The rows behind it have about the same size, and their turn comes in a later pass.
-            left = true;
-            heap_freetuple(version);
-            break;
-        }
-        if (is_held(&tuple)) {
-            busy = true;
-            box->report->rows_busy++;
-            heap_freetuple(version);
-            continue;
-        }
-        if (fits)
-            rows.free_space -= Min(rows.free_space, space);
-        else
-            movers--;
-        if (!write_version(box, tuple.t_self, version)) {
-            busy = true;
-            box->report->rows_busy++;
-        } else if (HeapTupleIsHeapOnly(version))
-            heap_freetuple(version);
-    }
-    ExecClearTuple(box->row);
-    MemoryContextSwitchTo(caller);
-    ReleaseBuffer(buffer);
-    return left ? PageState::to_do : busy ? PageState::busy : PageState::done;
+    box->report->rows_hot = box->fill.rows_hot;
+    box->report->rows_moved = box->fill.rows_moved;
+    box->report->rows_failed = box->fill.rows_failed;
+    box->report->rows_busy = box->fill.rows_busy;
 }
 
 void begin_window(ZdmBackfill *backfill) {
@@ -355,11 +151,12 @@ void begin_window(ZdmBackfill *backfill) {
         backfill->window_start + Min(static_cast<BlockNumber>(backfill->window_pages),
                                      backfill->end - backfill->window_start);
     backfill->next = backfill->window_start;
+    backfill->publishing = false;
     backfill->pass = 0;
     backfill->fruitless = 0;
     backfill->pass_rows = 0;
     backfill->pass_us = 0;
-    memset(backfill->pages, static_cast<int>(PageState::to_do), largest_window);
+    memset(backfill->pages, 0, sizeof(PageProgress) * backfill->window_pages);
 }
 
 void remember_busy(ZdmBackfill *backfill, BlockNumber block) {
@@ -374,16 +171,22 @@ void remember_busy(ZdmBackfill *backfill, BlockNumber block) {
     backfill->busy[backfill->busy_count++] = block;
 }
 
-void publish_free_space(Box *box, BlockNumber from, BlockNumber to) {
-    for (BlockNumber block = from; block < to; block++) {
-        Buffer buffer = ReadBuffer(box->relation, block);
-        heap_page_prune_opt(box->relation, buffer);
+// Tells the window's free space. True: of all of it. What the last pass has killed is pruned here,
+// which is why this comes in a later transaction.
+bool publish_free_space(Box *box) {
+    ZdmBackfill *backfill = box->backfill;
+    while (backfill->next < backfill->window_end) {
+        const BlockNumber block = backfill->next++;
+        Buffer buffer = ReadBuffer(box->fill.relation, block);
+        heap_page_prune_opt(box->fill.relation, buffer);
         LockBuffer(buffer, BUFFER_LOCK_SHARE);
         const Size free_space = PageGetHeapFreeSpace(BufferGetPage(buffer));
         UnlockReleaseBuffer(buffer);
-        RecordPageWithFreeSpace(box->relation, block, free_space);
+        RecordPageWithFreeSpace(box->fill.relation, block, free_space);
+        if (must_stop(box)) return false;
     }
-    FreeSpaceMapVacuumRange(box->relation, from, to);
+    FreeSpaceMapVacuumRange(box->fill.relation, backfill->window_start, backfill->window_end);
+    return true;
 }
 
 // See the top: a first pass is meant to last about a box, but as long as other snapshots live.
@@ -415,8 +218,8 @@ void end_pass(Box *box) {
     const int pages = backfill->window_end - backfill->window_start;
     bool left = false, busy = false;
     for (int i = 0; i < pages; i++) {
-        left = left || backfill->pages[i] == PageState::to_do;
-        busy = busy || backfill->pages[i] == PageState::busy;
+        left = left || backfill->pages[i].state == PageState::to_do;
+        busy = busy || backfill->pages[i].state == PageState::busy;
     }
     if (backfill->pass == 0) adapt_window(backfill, box->budget_us);
     note_fruit(box, left);
@@ -429,24 +232,27 @@ void end_pass(Box *box) {
     if (busy && backfill->pass < 2) return;
 
     for (int i = 0; i < pages; i++)
-        if (backfill->pages[i] == PageState::busy)
+        if (backfill->pages[i].state == PageState::busy)
             remember_busy(backfill, backfill->window_start + i);
-    publish_free_space(box, backfill->window_start, backfill->window_end);
-    backfill->window_start = backfill->window_end;
-    if (backfill->window_start < backfill->end) begin_window(backfill);
+    backfill->publishing = true;
 }
 
 // Works on the window until the box is over or a pass has ended: what it killed can only be pruned
 // after a commit.
 void work_on_window(Box *box, bool wait_for_horizon) {
     ZdmBackfill *backfill = box->backfill;
+    if (backfill->publishing) {
+        if (!publish_free_space(box)) return;
+        backfill->window_start = backfill->window_end;
+        begin_window(backfill);
+        if (backfill->window_start >= backfill->end) return;
+    }
     const int64 began_us = elapsed_us(box);
+    const bool move_out = backfill->stuck && backfill->fruitless > 0 && !wait_for_horizon;
     while (backfill->next < backfill->window_end) {
-        PageState *state = &backfill->pages[backfill->next - backfill->window_start];
-        if (*state != PageState::done) {
-            *state = work_on_page(box, backfill->next,
-                                  backfill->stuck && backfill->fruitless > 0 && !wait_for_horizon);
-        }
+        PageProgress *progress = &backfill->pages[backfill->next - backfill->window_start];
+        if (progress->state != PageState::done)
+            fill(box, backfill->next, progress, backfill->pass == 0, move_out);
         backfill->next++;
         if (must_stop(box)) break;
     }
@@ -461,8 +267,12 @@ void work_on_busy(Box *box) {
     if (backfill->busy_next >= backfill->busy_count) backfill->busy_next = 0;
     while (backfill->busy_next < backfill->busy_count) {
         const uint32 block = backfill->busy[backfill->busy_next];
-        const bool gone = block >= RelationGetNumberOfBlocks(box->relation);
-        if (gone || work_on_page(box, block, true) == PageState::done)
+        PageProgress progress = {};
+        if (block < RelationGetNumberOfBlocks(box->fill.relation))
+            fill(box, block, &progress, true, true);
+        else
+            progress.state = PageState::done;  // truncated away
+        if (progress.state == PageState::done)
             backfill->busy[backfill->busy_next] = backfill->busy[--backfill->busy_count];
         else
             backfill->busy_next++;
@@ -497,7 +307,7 @@ extern "C" ZdmBackfill *zdm_hot_backfill_open(Oid relation, Oid relfilenode,
     backfill->argument_count = arguments.count;
     backfill->arguments = static_cast<char **>(palloc(sizeof(char *) * arguments.count));
     for (int i = 0; i < arguments.count; i++) backfill->arguments[i] = pstrdup(arguments.values[i]);
-    backfill->pages = static_cast<PageState *>(palloc0(sizeof(PageState) * largest_window));
+    backfill->pages = static_cast<PageProgress *>(palloc0(sizeof(PageProgress) * largest_window));
     backfill->window_pages = 64;
     backfill->window_start = Min(next_block, end_block);
     backfill->end = end_block;
@@ -527,25 +337,29 @@ extern "C" void zdm_hot_backfill_run(ZdmBackfill *backfill, int64 budget_us, boo
         if (relation != nullptr) table_close(relation, NoLock);
         return;
     }
+    // As any UPDATE: without it a subscriber could not apply what we write.
+    CheckCmdReplicaIdentity(relation, CMD_UPDATE);
     backfill->end = Min(backfill->end, RelationGetNumberOfBlocks(relation));
     backfill->window_end = Min(backfill->window_end, backfill->end);
 
     Box box = {};
     box.backfill = backfill;
-    box.relation = relation;
-    box.program = current_program(backfill, relation);
     box.report = report;
     box.budget_us = budget_us;
     INSTR_TIME_SET_CURRENT(box.start);
-    open_box(&box);
+    fill_box_open(&box.fill, relation, current_program(backfill, relation));
+    if (backfill->index_us <= 0)
+        backfill->index_us = first_guess_index_us * box.fill.indexes->ri_NumIndices;
     if (backfill->window_start < backfill->end)
         work_on_window(&box, wait_for_horizon);
     else
         work_on_busy(&box);
     close_box(&box);
 
-    report->first_unfinished_block = backfill->window_start;
-    report->done = backfill->window_start >= backfill->end && backfill->busy_count == 0;
+    const bool filled = backfill->window_start >= backfill->end;
+    report->first_unfinished_block =
+        backfill->publishing ? backfill->window_end : backfill->window_start;
+    report->done = filled && backfill->busy_count == 0;
     report->busy_block_count = backfill->busy_count;
     report->busy_blocks = backfill->busy;
     table_close(relation, NoLock);

@@ -7,6 +7,7 @@ extern "C" {
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "utils/sortsupport.h"
 
@@ -95,6 +96,7 @@ void index_rows(const MovedRows *moved, Relation heap, Relation index, IndexInfo
     }
     sort_entries(index, entries, count);
     for (int i = 0; i < count; i++) {
+        CHECK_FOR_INTERRUPTS();
         // The unchanged hint would make the index look for dead duplicates at every full leaf; in
         // key order that costs more than the splits it saves.
         (void)index_insert(index, entries[i].values, entries[i].nulls, &entries[i].row, heap,
@@ -127,17 +129,18 @@ void moved_rows_add(MovedRows *moved, HeapTuple row) {
 }
 
 void moved_rows_index(MovedRows *moved, ResultRelInfo *indexes, EState *estate,
-                      TupleTableSlot *slot, const Bitmapset *filled) {
+                      TupleTableSlot *slot, const Bitmapset *filled, bool only_summaries) {
     if (moved->count == 0) return;
     MemoryContext caller = MemoryContextSwitchTo(moved->context);
     for (int i = 0; i < indexes->ri_NumIndices; i++) {
         IndexInfo *info = indexes->ri_IndexRelationInfo[i];
         if (!info->ii_ReadyForInserts) continue;
+        if (only_summaries && !zdm_index_is_summarizing(info)) continue;
         index_rows(moved, indexes->ri_RelationDesc, indexes->ri_IndexRelationDescs[i], info, estate,
                    slot, reads_filled(info, filled));
+        ResetPerTupleExprContext(estate);
     }
     ExecClearTuple(slot);
-    ResetPerTupleExprContext(estate);
     moved->count = 0;
     MemoryContextSwitchTo(caller);
 }

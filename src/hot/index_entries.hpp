@@ -31,8 +31,8 @@ void moved_rows_add(MovedRows *moved,
                     HeapTuple row);  // takes the tuple, which lives in the context
 
 // Makes all entries. indexes: opened by ExecOpenIndices. filled: attribute numbers (without offset)
-// that the backfill has given new values.
+// that have new values. only_summaries: rows that stayed on their page (see zdm_heap_update).
 void moved_rows_index(MovedRows *moved, ResultRelInfo *indexes, EState *estate,
-                      TupleTableSlot *slot, const Bitmapset *filled);
+                      TupleTableSlot *slot, const Bitmapset *filled, bool only_summaries);
 
 }  // namespace zdm

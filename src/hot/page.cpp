@@ -3,8 +3,10 @@
 
 extern "C" {
 #include "access/heapam.h"
+#include "access/multixact.h"
+#include "access/xact.h"
 #include "storage/bufpage.h"
-#include "storage/predicate.h"
+#include "storage/procarray.h"
 }
 
 namespace zdm {
@@ -26,15 +28,39 @@ void list_visible_rows(Relation relation, Buffer buffer, BlockNumber block, Snap
     Page page = BufferGetPage(buffer);
     const OffsetNumber last = PageGetMaxOffsetNumber(page);
     rows->count = 0;
+    rows->hidden = 0;
     rows->free_space = PageGetHeapFreeSpace(page);
-    rows->line_pointers_used_up = last >= MaxHeapTuplesPerPage && rows->free_space == 0;
+    rows->free_line_pointers = Max(0, static_cast<int>(MaxHeapTuplesPerPage) - last);
     for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset++) {
-        if (!ItemIdIsNormal(PageGetItemId(page, offset))) continue;
+        ItemId item = PageGetItemId(page, offset);
+        if (!ItemIdIsNormal(item)) {
+            if (!ItemIdIsUsed(item)) rows->free_line_pointers++;
+            continue;
+        }
         HeapTupleData tuple = row_at(relation, buffer, block, offset);
         if (HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer))
             rows->offsets[rows->count++] = offset;
+        else
+            rows->hidden++;
     }
     LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+}
+
+// xmax and the bits that tell what it is are read under the page's lock: between two unlocked reads
+// somebody may put a transaction where a multixact was, and asking for that one's members is an
+// error.
+bool is_held(Buffer buffer, const HeapTuple tuple) {
+    const HeapTupleHeader header = tuple->t_data;
+    if (header->t_infomask & HEAP_XMAX_INVALID) return false;
+    LockBuffer(buffer, BUFFER_LOCK_SHARE);
+    const uint16 infomask = header->t_infomask;
+    const TransactionId xmax = HeapTupleHeaderGetRawXmax(header);
+    LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+    if ((infomask & HEAP_XMAX_INVALID) || !TransactionIdIsValid(xmax)) return false;
+    if (infomask & HEAP_XMAX_IS_MULTI)
+        return !HEAP_LOCKED_UPGRADED(infomask) &&
+               MultiXactIdIsRunning(xmax, HEAP_XMAX_IS_LOCKED_ONLY(infomask));
+    return !TransactionIdIsCurrentTransactionId(xmax) && TransactionIdIsInProgress(xmax);
 }
 
 }  // namespace zdm

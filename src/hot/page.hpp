@@ -16,8 +16,9 @@ namespace zdm {
 struct PageRows {
     int count;
     OffsetNumber offsets[MaxHeapTuplesPerPage];  // of the rows that the snapshot sees
-    Size free_space;                             // for new tuples, line pointer included
-    bool line_pointers_used_up;  // no row fits any more, however much space there is
+    int hidden;              // rows that it does not see: dead but not pruned yet, or in progress
+    Size free_space;         // for new tuples, line pointer included
+    int free_line_pointers;  // that a new version may take
 };
 
 // Lists the visible rows of a pinned page under its share lock, which it takes and releases. With
@@ -27,5 +28,8 @@ void list_visible_rows(Relation relation, Buffer buffer, BlockNumber block, Snap
 
 // A row of a pinned page as a tuple that points into the page.
 HeapTupleData row_at(Relation relation, Buffer buffer, BlockNumber block, OffsetNumber offset);
+
+// Whether a transaction that still runs has locked, updated or deleted the row. A moment's answer.
+bool is_held(Buffer buffer, const HeapTuple tuple);
 
 }  // namespace zdm

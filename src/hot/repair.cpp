@@ -52,14 +52,15 @@ void update_row(Relation relation, HeapTuple version, ItemPointerData place,
     if (RelationGetDescr(relation)->constr != nullptr) ExecConstraints(indexes, slot, estate);
     ExecClearTuple(slot);
     TM_FailureData failure;
-    const TM_Result result =
-        zdm_heap_update(relation, &place, version, GetCurrentCommandId(true), true, &failure);
+    bool only_summaries;
+    const TM_Result result = zdm_heap_update(relation, &place, version, GetCurrentCommandId(true),
+                                             true, &failure, &only_summaries);
     if (result != TM_Ok) elog(ERROR, "zdm: a row that was locked could not be updated: %d", result);
-    if (!HeapTupleIsHeapOnly(version)) {
+    if (!HeapTupleIsHeapOnly(version) || only_summaries) {
         MovedRows moved;
         moved_rows_begin(&moved, CurrentMemoryContext);
         moved_rows_add(&moved, version);
-        moved_rows_index(&moved, indexes, estate, slot, filled);
+        moved_rows_index(&moved, indexes, estate, slot, filled, only_summaries);
     }
     ExecCloseIndices(indexes);
     ExecDropSingleTupleTableSlot(slot);
@@ -95,6 +96,7 @@ bool repair(Relation relation, SyncProgram *program, TupleTableSlot *slot) {
 
 extern "C" bool zdm_hot_repair(Oid relid, ZdmSyncArguments arguments, uint32 block, uint16 offset) {
     Relation relation = table_open(relid, RowExclusiveLock);
+    CheckCmdReplicaIdentity(relation, CMD_UPDATE);
     SyncProgram *program =
         sync_program_build(relation, InvalidOid, arguments.count, arguments.values);
     program->scoped = true;

@@ -14,6 +14,7 @@ extern "C" {
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/lmgr.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 }
 
@@ -25,7 +26,8 @@ struct Pass {
     Relation relation;
     SyncProgram *program;
     TupleTableSlot *row;
-    MemoryContext memory;  // of the caller: what is reported
+    MemoryContext memory;       // of the caller: what is reported
+    MemoryContext page_memory;  // of one page: errors of expressions, for one
     int limit;
     ZdmDiscrepancy *found;
     ZdmVerifyReport *report;
@@ -88,6 +90,7 @@ void check_page(Pass *pass, BlockNumber block, BufferAccessStrategy strategy) {
     Buffer buffer = ReadBufferExtended(pass->relation, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
     PageRows rows;
     list_visible_rows(pass->relation, buffer, block, GetActiveSnapshot(), &rows);
+    MemoryContext caller = MemoryContextSwitchTo(pass->page_memory);
     for (int i = 0; i < rows.count; i++) {
         HeapTupleData tuple = row_at(pass->relation, buffer, block, rows.offsets[i]);
         ExecStoreHeapTuple(&tuple, pass->row, false);
@@ -97,6 +100,8 @@ void check_page(Pass *pass, BlockNumber block, BufferAccessStrategy strategy) {
     }
     pass->report->rows += rows.count;
     ExecClearTuple(pass->row);
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(pass->page_memory);
     ReleaseBuffer(buffer);
 }
 
@@ -125,6 +130,8 @@ extern "C" void zdm_hot_verify(Oid relid, Oid relfilenode, ZdmSyncArguments argu
     pass.program->scoped = true;
     pass.row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
     pass.memory = CurrentMemoryContext;
+    pass.page_memory =
+        AllocSetContextCreate(CurrentMemoryContext, "zdm verify page", ALLOCSET_DEFAULT_SIZES);
     pass.limit = limit;
     pass.report = report;
     pass.values = static_cast<Datum *>(palloc(sizeof(Datum) * pass.program->most_columns()));
@@ -148,6 +155,7 @@ extern "C" void zdm_hot_verify(Oid relid, Oid relfilenode, ZdmSyncArguments argu
     report->found = pass.found;
     ExecDropSingleTupleTableSlot(pass.row);
     FreeAccessStrategy(strategy);
+    MemoryContextDelete(pass.page_memory);
     sync_program_free(pass.program);
     table_close(relation, NoLock);
 }

@@ -46,18 +46,31 @@ static inline void zdm_index_insert_cleanup(Relation index, IndexInfo *info) {
 #endif
 }
 
-/* 16 tells which indexes need entries; for us the tuple's HEAP_ONLY flag says so in every version,
- * because a backfill changes no column that a summarizing index reads without being told. */
+/* 16 lets an update be HOT although a summarizing index (BRIN) reads a changed column, and tells
+ * so: then only those indexes need an entry. Before, such an update is not HOT. */
 static inline TM_Result zdm_heap_update(Relation relation, ItemPointer row, HeapTuple tuple,
-                                        CommandId command, bool wait, TM_FailureData *failure) {
+                                        CommandId command, bool wait, TM_FailureData *failure,
+                                        bool *only_summaries) {
     LockTupleMode mode;
 #if PG_VERSION_NUM >= 160000
-    TU_UpdateIndexes update_indexes;
+    TU_UpdateIndexes update_indexes = TU_None;
+    TM_Result result = heap_update(relation, row, tuple, command, InvalidSnapshot, wait, failure,
+                                   &mode, &update_indexes);
 
-    return heap_update(relation, row, tuple, command, InvalidSnapshot, wait, failure, &mode,
-                       &update_indexes);
+    *only_summaries = update_indexes == TU_Summarizing;
+    return result;
 #else
+    *only_summaries = false;
     return heap_update(relation, row, tuple, command, InvalidSnapshot, wait, failure, &mode);
+#endif
+}
+
+static inline bool zdm_index_is_summarizing(const IndexInfo *info) {
+#if PG_VERSION_NUM >= 160000
+    return info->ii_Summarizing;
+#else
+    (void)info;
+    return false;
 #endif
 }
 

@@ -1,0 +1,290 @@
+// See fill_page.hpp. Hot path: no exceptions, no destructors, longjmp may pass.
+//
+// Rows are read in place: the page is pinned, not locked, and no row is copied before its next
+// version is formed. heap_update takes the page's lock itself and looks at the row again, so all
+// that is found out here may be out of date by then.
+//
+// A row is looked at once: nothing makes a row unfilled again, because whoever writes it fires the
+// sync trigger. So the next visit goes on where this one ended, but for rows that were held.
+#include "hot/fill_page.hpp"
+
+#include "hot/next_tuple.hpp"
+#include "hot/page.hpp"
+
+extern "C" {
+#include "access/heapam.h"
+#include "access/heaptoast.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodes.h"
+#include "optimizer/optimizer.h"
+#include "storage/bufpage.h"
+#include "utils/memutils.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+
+#include "access/xact.h"
+#include "pg/version.h"
+}
+
+namespace zdm {
+
+namespace {
+
+// Room that the first visit makes on a full page, as a share of it: the fewer movers, the fewer
+// index entries, but the more passes.
+constexpr double room_share = 0.14;
+
+// Constraints that read a new column: only somebody else can have made them so soon, but they hold.
+bool is_constrained(Relation relation, const Bitmapset *filled) {
+    TupleConstr *constraints = RelationGetDescr(relation)->constr;
+    if (constraints == nullptr) return false;
+    Bitmapset *read = nullptr;
+    for (int i = 0; i < constraints->num_check; i++)
+        pull_varattnos(static_cast<Node *>(stringToNode(constraints->check[i].ccbin)), 1, &read);
+    int attnum = -1;
+    while ((attnum = bms_next_member(filled, attnum)) >= 0)
+        if (TupleDescAttr(RelationGetDescr(relation), attnum - 1)->attnotnull ||
+            bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, read))
+            return true;
+    return false;
+}
+
+// A foreign key's check may hold a row whose key does not change.
+LockTupleMode lock_mode_of(Relation relation, const Bitmapset *filled) {
+    Bitmapset *key = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_KEY);
+    int attnum = -1;
+    while ((attnum = bms_next_member(filled, attnum)) >= 0)
+        if (bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, key))
+            return LockTupleExclusive;
+    return LockTupleNoKeyExclusive;
+}
+
+// From the row's header alone.
+bool is_filled(const FillBox *box, HeapTuple tuple) {
+    const SyncSide &side = box->program->new_side;
+    for (int i = 0; i < side.count; i++)
+        if (!heap_attisnull(tuple, side.columns[i].attnum, RelationGetDescr(box->relation)))
+            return true;
+    return false;
+}
+
+// The row's next version, or NULL where it needs none.
+HeapTuple next_version(FillBox *box, HeapTuple tuple) {
+    SyncProgram *program = box->program;
+    const SyncSide &side = program->new_side;
+    if (is_filled(box, tuple)) return nullptr;
+    ExecStoreHeapTuple(tuple, box->row, false);
+    sync_program_begin_row(program);
+    if (!sync_evaluate(program, side, box->row, box->values, box->nulls, nullptr)) {
+        box->rows_failed++;
+        return nullptr;  // verify reports it
+    }
+    bool all_null = true;
+    for (int i = 0; i < side.count; i++) all_null = all_null && box->nulls[i];
+    if (all_null) return nullptr;
+    return next_tuple(tuple, RelationGetDescr(box->relation), side.count, box->attnums, box->values,
+                      box->nulls);
+}
+
+// What the new version takes on a page. heap_update toasts what is larger than the target.
+Size space_of(const HeapTuple tuple) {
+    const Size length = MAXALIGN(tuple->t_len);
+    return (length > TOAST_TUPLE_THRESHOLD ? MAXALIGN(TOAST_TUPLE_TARGET) : length) +
+           sizeof(ItemIdData);
+}
+
+void owe_index_entries(FillBox *box, MovedRows *rows, HeapTuple version) {
+    MemoryContext caller = MemoryContextSwitchTo(box->memory);
+    HeapTuple copy = heap_copytuple(version);
+    moved_rows_add(rows, copy);
+    MemoryContextSwitchTo(caller);
+}
+
+enum class Written { here, elsewhere, by_others, not_now };
+
+// wait: only where it cannot come to that, see write_held_version.
+Written write_version(FillBox *box, ItemPointerData place, HeapTuple version, bool wait) {
+    if (box->check_constraints) {
+        ExecForceStoreHeapTuple(version, box->index_slot, false);
+        ExecConstraints(box->indexes, box->index_slot, box->estate);
+        ExecClearTuple(box->index_slot);
+    }
+    TM_FailureData failure;
+    bool only_summaries;
+    // A server built with assertions refuses to be asked about a row that is being modified when it
+    // is not to wait (heap_update's comment on the "no wait" case). is_held has just looked, so
+    // that is a narrow race there, and in production the row is simply left for later.
+    const TM_Result result = zdm_heap_update(box->relation, &place, version, box->command, wait,
+                                             &failure, &only_summaries);
+    if (result == TM_BeingModified) return Written::not_now;
+    if (result != TM_Ok) return Written::by_others;  // through the trigger; or deleted
+    if (HeapTupleIsHeapOnly(version)) {
+        box->rows_hot++;
+        if (only_summaries) owe_index_entries(box, &box->summarized, version);
+        return Written::here;
+    }
+    box->rows_moved++;
+    owe_index_entries(box, &box->moved, version);
+    return Written::elsewhere;
+}
+
+// A row that somebody holds. If it is only a foreign key's check (FOR KEY SHARE), which a row that
+// is much referred to is hardly ever without, it can be written all the same, but heap_update finds
+// that out only when it is allowed to wait. So we lock the row first, which never waits
+// (LockWaitSkip). Once we hold it nobody can lock it in a way that heap_update would wait for.
+Written write_held_version(FillBox *box, ItemPointerData place, HeapTuple version) {
+    HeapTupleData row;
+    row.t_self = place;
+    row.t_tableOid = RelationGetRelid(box->relation);
+    Buffer buffer;
+    TM_FailureData failure;
+    const TM_Result result = heap_lock_tuple(box->relation, &row, box->command, box->lock_mode,
+                                             LockWaitSkip, false, &buffer, &failure);
+    ReleaseBuffer(buffer);
+    if (result == TM_WouldBlock) return Written::not_now;
+    if (result != TM_Ok) return Written::by_others;
+    return write_version(box, place, version, true);
+}
+
+// Rows that are to leave a full page on the first visit, so that later ones have room: the least
+// that the growth of all its rows demands, but enough to work with; and all that line pointers do
+// not suffice for, because a row that stays keeps two of them until the next vacuum.
+int movers_needed(const PageRows &rows, Size row_space, Size growth) {
+    const Size usable = BLCKSZ - SizeOfPageHeaderData;
+    const Size wanted =
+        Max(static_cast<Size>(usable * room_share), rows.count * growth + row_space);
+    int movers = 0;
+    if (rows.free_space < wanted)
+        movers = Max(1, static_cast<int>((wanted - rows.free_space + row_space - 1) / row_space));
+    return Max(movers, rows.count - rows.free_line_pointers);
+}
+
+// The next visit is to prune the page. heap_page_prune_opt leaves one alone that has a tenth free,
+// which a large row may not fit into, unless this hint tells that an update has found no room.
+void ask_for_pruning(Buffer buffer) {
+    Page page = BufferGetPage(buffer);
+    if (PageIsFull(page)) return;
+    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+    PageSetFull(page);
+    MarkBufferDirtyHint(buffer, true);
+    LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+}
+
+Size growth_of(HeapTuple tuple, Size space) {
+    const Size before = MAXALIGN(tuple->t_len) + sizeof(ItemIdData);
+    return space > before ? space - before : 0;
+}
+
+}  // namespace
+
+void fill_box_open(FillBox *box, Relation relation, SyncProgram *program) {
+    box->relation = relation;
+    box->program = program;
+    box->memory =
+        AllocSetContextCreate(CurrentMemoryContext, "zdm backfill box", ALLOCSET_DEFAULT_SIZES);
+    box->page_memory =
+        AllocSetContextCreate(box->memory, "zdm backfill page", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext caller = MemoryContextSwitchTo(box->memory);
+    box->snapshot = GetActiveSnapshot();
+    box->command = GetCurrentCommandId(true);
+    box->estate = CreateExecutorState();
+
+    RangeTblEntry *entry = makeNode(RangeTblEntry);
+    entry->rtekind = RTE_RELATION;
+    entry->relid = RelationGetRelid(relation);
+    entry->relkind = relation->rd_rel->relkind;
+    entry->rellockmode = RowExclusiveLock;
+    zdm_init_range_table(box->estate, entry);
+    box->indexes = makeNode(ResultRelInfo);
+    InitResultRelInfo(box->indexes, relation, 1, nullptr, 0);
+    ExecOpenIndices(box->indexes, false);
+
+    box->row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
+    box->index_slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
+    moved_rows_begin(&box->moved, box->memory);
+    moved_rows_begin(&box->summarized, box->memory);
+
+    const int columns = program->most_columns();
+    box->attnums = static_cast<int *>(palloc(sizeof(int) * columns));
+    box->values = static_cast<Datum *>(palloc(sizeof(Datum) * columns));
+    box->nulls = static_cast<bool *>(palloc(sizeof(bool) * columns));
+    for (int i = 0; i < program->new_side.count; i++) {
+        box->attnums[i] = program->new_side.columns[i].attnum;
+        box->filled = bms_add_member(box->filled, box->attnums[i]);
+    }
+    box->check_constraints = is_constrained(relation, box->filled);
+    box->lock_mode = lock_mode_of(relation, box->filled);
+    MemoryContextSwitchTo(caller);
+}
+
+void fill_box_close(FillBox *box) {
+    moved_rows_index(&box->moved, box->indexes, box->estate, box->index_slot, box->filled, false);
+    moved_rows_index(&box->summarized, box->indexes, box->estate, box->index_slot, box->filled,
+                     true);
+    ExecCloseIndices(box->indexes);
+    ExecDropSingleTupleTableSlot(box->row);
+    ExecDropSingleTupleTableSlot(box->index_slot);
+    FreeExecutorState(box->estate);
+    MemoryContextDelete(box->memory);
+}
+
+void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool first_visit,
+               bool move_out) {
+    if (progress->state == PageState::busy) {
+        progress->next = FirstOffsetNumber;
+        progress->any_busy = false;
+    }
+    progress->state = PageState::to_do;
+    Buffer buffer = ReadBuffer(box->relation, block);
+    PageRows rows;
+    heap_page_prune_opt(box->relation, buffer);
+    list_visible_rows(box->relation, buffer, block, box->snapshot, &rows);
+
+    int movers = -1;  // not known before the first row's size is
+    bool killed = false, full = false;
+    MemoryContext caller = MemoryContextSwitchTo(box->page_memory);
+    for (int i = 0; i < rows.count; i++) {
+        if (rows.offsets[i] < progress->next) continue;
+        HeapTupleData tuple = row_at(box->relation, buffer, block, rows.offsets[i]);
+        HeapTuple version = next_version(box, &tuple);
+        if (version == nullptr) continue;
+        const Size space = space_of(version);
+        const Size growth = growth_of(&tuple, space);
+        if (movers < 0)
+            movers = move_out ? rows.count : first_visit ? movers_needed(rows, space, growth) : 0;
+        const bool fits =
+            rows.free_space + sizeof(ItemIdData) >= space && rows.free_line_pointers > 0;
+        // Nothing on the page is going to be pruned: waiting for room would be in vain.
+        if (!fits && movers == 0 && !killed && rows.hidden == 0)
+            movers = Max(1, movers_needed(rows, space, growth));
+        if (!fits && movers == 0) {
+            // The rows behind it have about the same size, and their turn comes in a later pass.
+            progress->next = rows.offsets[i];
+            ask_for_pruning(buffer);
+            full = true;
+            break;
+        }
+        const Written written = is_held(buffer, &tuple)
+                                    ? write_held_version(box, tuple.t_self, version)
+                                    : write_version(box, tuple.t_self, version, false);
+        if (written == Written::not_now) {
+            progress->any_busy = true;
+            box->rows_busy++;
+            continue;
+        }
+        if (written == Written::here) {
+            rows.free_space -= Min(rows.free_space, space);
+            rows.free_line_pointers--;
+        } else if (written == Written::elsewhere)
+            movers = Max(0, movers - 1);
+        killed = true;
+    }
+    ExecClearTuple(box->row);
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(box->page_memory);
+    ReleaseBuffer(buffer);
+    if (!full) progress->state = progress->any_busy ? PageState::busy : PageState::done;
+}
+
+}  // namespace zdm

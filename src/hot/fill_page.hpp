@@ -1,0 +1,66 @@
+// The backfill of one page: as many rows as it has room for get their new version in place, a few
+// are moved elsewhere. What a box is, and when pages are visited again, is in backfill.cpp.
+//
+// Hot path: no exceptions, no destructors, longjmp may pass.
+#pragma once
+
+#include "hot/index_entries.hpp"
+#include "hot/sync_program.hpp"
+
+extern "C" {
+#include "nodes/execnodes.h"
+#include "nodes/lockoptions.h"
+#include "utils/snapshot.h"
+}
+
+namespace zdm {
+
+// What one time box works with; its memory goes when the box ends.
+struct FillBox {
+    Relation relation;
+    SyncProgram *program;
+    Snapshot snapshot;
+    CommandId command;
+    EState *estate;
+    ResultRelInfo *indexes;
+    TupleTableSlot *row;
+    TupleTableSlot *index_slot;
+    MemoryContext memory;       // of the box: rows that owe index entries
+    MemoryContext page_memory;  // of one page
+    MovedRows moved;
+    MovedRows summarized;     // stayed on their page, but a summarizing index reads a new column
+    Bitmapset *filled;        // the new columns' attribute numbers
+    LockTupleMode lock_mode;  // that writing them needs
+    bool check_constraints;
+    int *attnums;
+    Datum *values;
+    bool *nulls;
+
+    int64 rows_hot;
+    int64 rows_moved;
+    int64 rows_failed;
+    int64 rows_busy;
+};
+
+// Opens the table's indexes. The caller holds ROW EXCLUSIVE and has an active snapshot.
+void fill_box_open(FillBox *box, Relation relation, SyncProgram *program);
+// Makes the index entries that the box still owes.
+void fill_box_close(FillBox *box);
+
+enum class PageState : uint8 {
+    to_do,
+    busy,  // all done, but for rows that somebody was writing
+    done,
+};
+
+struct PageProgress {
+    OffsetNumber next;  // rows below it have been looked at
+    bool any_busy;      // of those
+    PageState state;
+};
+
+// first_visit: make room by moving rows out. move_out: move whatever does not fit.
+void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool first_visit,
+               bool move_out);
+
+}  // namespace zdm
