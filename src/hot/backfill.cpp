@@ -25,6 +25,9 @@
 // and a moment's patience the rest of the window is moved out, as a naive UPDATE would, unless the
 // caller rather waits.
 //
+// So every box comes nearer to the end, or says in its report what it waits for: idle, an old
+// snapshot (horizon_stuck), or rows that others hold (only_held_left).
+//
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #include "hot/fill_page.hpp"
 #include "hot/hot.h"
@@ -75,6 +78,7 @@ struct ZdmBackfill {
     int fruitless;     // passes in a row that found work and could do none
     instr_time fruitless_since;
     int64 pass_rows;      // written in this pass
+    int64 pass_rows_hot;  // of those, in place, where room had to come free first
     bool stuck;           // a window had to be moved out: an old snapshot exists
     PageProgress *pages;  // of the window
     int64 pass_us;        // time that this pass has taken
@@ -83,7 +87,8 @@ struct ZdmBackfill {
     int busy_count;
     int busy_room;
     uint32 *busy;
-    int busy_next;  // while they are looked at again
+    int busy_next;       // while they are looked at again
+    bool busy_progress;  // in this round over them
 };
 
 namespace {
@@ -127,9 +132,10 @@ bool must_stop(Box *box) {
 }
 
 void fill(Box *box, BlockNumber block, PageProgress *progress, bool first_visit, bool move_out) {
-    const int64 before = box->fill.rows_hot + box->fill.rows_moved;
+    const int64 hot = box->fill.rows_hot, moved = box->fill.rows_moved;
     fill_page(&box->fill, block, progress, first_visit, move_out);
-    box->backfill->pass_rows += box->fill.rows_hot + box->fill.rows_moved - before;
+    box->backfill->pass_rows += box->fill.rows_hot - hot + box->fill.rows_moved - moved;
+    if (!first_visit && !move_out) box->backfill->pass_rows_hot += box->fill.rows_hot - hot;
 }
 
 void close_box(Box *box) {
@@ -155,6 +161,7 @@ void begin_window(ZdmBackfill *backfill) {
     backfill->pass = 0;
     backfill->fruitless = 0;
     backfill->pass_rows = 0;
+    backfill->pass_rows_hot = 0;
     backfill->pass_us = 0;
     memset(backfill->pages, 0, sizeof(PageProgress) * backfill->window_pages);
 }
@@ -199,8 +206,8 @@ void adapt_window(ZdmBackfill *backfill, int64 budget_us) {
 
 void note_fruit(Box *box, bool left) {
     ZdmBackfill *backfill = box->backfill;
+    if (backfill->pass_rows_hot > 0) backfill->stuck = false;
     if (!left || backfill->pass_rows > 0) {
-        if (backfill->pass > 0 && backfill->pass_rows > 0) backfill->stuck = false;
         backfill->fruitless = 0;
         return;
     }
@@ -224,6 +231,7 @@ void end_pass(Box *box) {
     if (backfill->pass == 0) adapt_window(backfill, box->budget_us);
     note_fruit(box, left);
     backfill->pass_rows = 0;
+    backfill->pass_rows_hot = 0;
     backfill->pass_us = 0;
     backfill->pass++;
     backfill->next = backfill->window_start;
@@ -261,10 +269,11 @@ void work_on_window(Box *box, bool wait_for_horizon) {
     if (backfill->next >= backfill->window_end) end_pass(box);
 }
 
-// Blocks with rows that were being written when their window ended. One look at each a round.
+// Blocks with rows that were being written when their window ended. One look at each a round; a
+// round in which nothing could be done is the end of what can be done now.
 void work_on_busy(Box *box) {
     ZdmBackfill *backfill = box->backfill;
-    if (backfill->busy_next >= backfill->busy_count) backfill->busy_next = 0;
+    const int64 before = backfill->pass_rows;
     while (backfill->busy_next < backfill->busy_count) {
         const uint32 block = backfill->busy[backfill->busy_next];
         PageProgress progress = {};
@@ -272,12 +281,18 @@ void work_on_busy(Box *box) {
             fill(box, block, &progress, true, true);
         else
             progress.state = PageState::done;  // truncated away
-        if (progress.state == PageState::done)
+        if (progress.state == PageState::done) {
             backfill->busy[backfill->busy_next] = backfill->busy[--backfill->busy_count];
-        else
+            backfill->busy_progress = true;
+        } else
             backfill->busy_next++;
         if (must_stop(box)) break;
     }
+    backfill->busy_progress = backfill->busy_progress || backfill->pass_rows > before;
+    if (backfill->busy_next < backfill->busy_count) return;
+    box->report->only_held_left = backfill->busy_count > 0 && !backfill->busy_progress;
+    backfill->busy_next = 0;
+    backfill->busy_progress = false;
 }
 
 SyncProgram *current_program(ZdmBackfill *backfill, Relation relation) {

@@ -35,6 +35,9 @@ namespace {
 // index entries, but the more passes.
 constexpr double room_share = 0.14;
 
+// See room_will_come. The first is what the visit before has killed.
+constexpr int most_pruned_in_vain = 4;
+
 // Constraints that read a new column: only somebody else can have made them so soon, but they hold.
 bool is_constrained(Relation relation, const Bitmapset *filled) {
     TupleConstr *constraints = RelationGetDescr(relation)->constr;
@@ -160,6 +163,19 @@ int movers_needed(const PageRows &rows, Size row_space, Size growth) {
     return Max(movers, rows.count - rows.free_line_pointers);
 }
 
+// Whether a row that finds no room on its page will find some later. It does not where nothing can
+// be pruned any more, nor on a page that was pruned a few times, but others have been quicker to
+// use the room. While the page waits for the same transaction as before, no pruning has taken place
+// because somebody still sees what that one has killed; how long to wait for it is not ours to say.
+bool room_will_come(const PageRows &rows, PageProgress *progress) {
+    if (!TransactionIdIsValid(rows.prune_xid)) return false;
+    if (rows.prune_xid != progress->waits_for) {
+        progress->waits_for = rows.prune_xid;
+        progress->pruned_in_vain++;
+    }
+    return progress->pruned_in_vain <= most_pruned_in_vain;
+}
+
 // The next visit is to prune the page. heap_page_prune_opt leaves one alone that has a tenth free,
 // which a large row may not fit into, unless this hint tells that an update has found no room.
 void ask_for_pruning(Buffer buffer) {
@@ -255,8 +271,7 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
             movers = move_out ? rows.count : first_visit ? movers_needed(rows, space, growth) : 0;
         const bool fits =
             rows.free_space + sizeof(ItemIdData) >= space && rows.free_line_pointers > 0;
-        // Nothing on the page is going to be pruned: waiting for room would be in vain.
-        if (!fits && movers == 0 && !killed && rows.hidden == 0)
+        if (!fits && movers == 0 && !killed && !room_will_come(rows, progress))
             movers = Max(1, movers_needed(rows, space, growth));
         if (!fits && movers == 0) {
             // The rows behind it have about the same size, and their turn comes in a later pass.
@@ -279,6 +294,7 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         } else if (written == Written::elsewhere)
             movers = Max(0, movers - 1);
         killed = true;
+        progress->pruned_in_vain = 0;
     }
     ExecClearTuple(box->row);
     MemoryContextSwitchTo(caller);

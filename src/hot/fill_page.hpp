@@ -54,12 +54,17 @@ enum class PageState : uint8 {
 };
 
 struct PageProgress {
-    OffsetNumber next;  // rows below it have been looked at
-    bool any_busy;      // of those
+    TransactionId waits_for;  // what the page can be pruned of next, when it last had no room
+    OffsetNumber next;        // rows below it have been looked at
+    bool any_busy;            // of those
+    uint8 pruned_in_vain;     // times in a row that it was pruned and still had no room
     PageState state;
 };
 
 // first_visit: make room by moving rows out. move_out: move whatever does not fit.
+//
+// Every visit that leaves rows to do has written one, or the page is yet to be pruned of what its
+// progress tells, which happens as soon as no snapshot sees that any more.
 void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool first_visit,
                bool move_out);
 

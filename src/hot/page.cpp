@@ -28,9 +28,9 @@ void list_visible_rows(Relation relation, Buffer buffer, BlockNumber block, Snap
     Page page = BufferGetPage(buffer);
     const OffsetNumber last = PageGetMaxOffsetNumber(page);
     rows->count = 0;
-    rows->hidden = 0;
     rows->free_space = PageGetHeapFreeSpace(page);
     rows->free_line_pointers = Max(0, static_cast<int>(MaxHeapTuplesPerPage) - last);
+    rows->prune_xid = reinterpret_cast<PageHeader>(page)->pd_prune_xid;
     for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset++) {
         ItemId item = PageGetItemId(page, offset);
         if (!ItemIdIsNormal(item)) {
@@ -40,8 +40,6 @@ void list_visible_rows(Relation relation, Buffer buffer, BlockNumber block, Snap
         HeapTupleData tuple = row_at(relation, buffer, block, offset);
         if (HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer))
             rows->offsets[rows->count++] = offset;
-        else
-            rows->hidden++;
     }
     LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 }

@@ -16,9 +16,9 @@ namespace zdm {
 struct PageRows {
     int count;
     OffsetNumber offsets[MaxHeapTuplesPerPage];  // of the rows that the snapshot sees
-    int hidden;              // rows that it does not see: dead but not pruned yet, or in progress
-    Size free_space;         // for new tuples, line pointer included
-    int free_line_pointers;  // that a new version may take
+    Size free_space;                             // for new tuples, line pointer included
+    int free_line_pointers;                      // that a new version may take
+    TransactionId prune_xid;  // the oldest that may have left something to prune; invalid: none has
 };
 
 // Lists the visible rows of a pinned page under its share lock, which it takes and releases. With

@@ -39,15 +39,17 @@ typedef struct ZdmBackfill ZdmBackfill;
 typedef struct ZdmBackfillReport {
     uint32_t first_unfinished_block; /* all blocks below are finished, except the busy ones */
     bool done;                       /* range finished and no busy blocks are left */
-    bool rewritten;              /* the heap has another relfilenode than expected: start anew */
-    int64_t rows_hot;            /* of this box: new version on the same page */
-    int64_t rows_moved;          /* of this box: new version elsewhere, index entries made */
-    int64_t rows_failed;         /* of this box: forward raised an error; the new side is NULL */
-    int64_t rows_busy;           /* of this box: being written by somebody, looked at again later */
-    bool waited_for;             /* the box ended early because somebody waits for a lock of ours */
-    bool idle;                   /* a pass found work and could do none: come back a moment later */
-    bool horizon_stuck;          /* for long: an old snapshot keeps dead rows from being pruned */
-    int busy_block_count;        /* blocks below first_unfinished_block that still hold busy rows */
+    bool rewritten;       /* the heap has another relfilenode than expected: start anew */
+    int64_t rows_hot;     /* of this box: new version on the same page */
+    int64_t rows_moved;   /* of this box: new version elsewhere, index entries made */
+    int64_t rows_failed;  /* of this box: forward raised an error; the new side is NULL */
+    int64_t rows_busy;    /* of this box: being written by somebody, looked at again later */
+    bool waited_for;      /* the box ended early because somebody waits for a lock of ours */
+    bool idle;            /* a pass found work and could do none: come back a moment later */
+    bool only_held_left;  /* a look at all busy blocks has found each row left on them held by
+                             somebody, and there is nothing else to do: pause */
+    bool horizon_stuck;   /* for long: an old snapshot keeps dead rows from being pruned */
+    int busy_block_count; /* blocks below first_unfinished_block that still hold busy rows */
     const uint32_t *busy_blocks; /* owned by the backfill, valid until its next call */
 } ZdmBackfillReport;
 

@@ -45,7 +45,10 @@ class Engine {
     ZdmBackfill *backfill_ = nullptr;
 };
 
-// Only busy rows are left: their writers decide how long that takes.
+// Only rows are left that somebody holds: their holders decide how long that takes. Under a busy
+// load most are free a moment later, so they are looked at again a few times, after longer and
+// longer pauses, before status speaks of waiting and others get their turn.
+constexpr int64_t longest_held_pause_ms = 64;
 constexpr int64_t longest_busy_pause_ms = 1000;
 
 // What was killed cannot be pruned yet: other snapshots are a little older than that.
@@ -84,12 +87,13 @@ class Backfill final : public StepKind {
         Engine engine(scan, arguments);
         ScanProgress progress;
         double busy_ms = 0;
+        int64_t held_pause_ms = 1;
         const double began_ms = zdm_now_ms();
         double saved_ms = began_ms;
         check(zdm_report_activity(fmt::format("zdm backfill of {}", scan.relation_name).c_str()));
         for (;;) {
             ZdmBackfillReport report{};
-            bool yield = false;
+            bool yield = false, held = false;
             std::string slow;
             const double box_ms = zdm_now_ms();
             in_turn(turn, [&] {
@@ -107,8 +111,12 @@ class Backfill final : public StepKind {
                                        turn.settings.wait_for_horizon
                                            ? "waiting for it to end (zdm.wait_for_horizon)"
                                            : "writing rows out of place");
+                held = report.only_held_left && held_pause_ms > longest_held_pause_ms;
                 const double now_ms = zdm_now_ms();
-                if (report.done || report.rewritten || yield || now_ms - saved_ms > save_every_ms) {
+                // Whatever ends this run must leave the cursor where it has come to: begun again
+                // before the last windows, it would find their rows done and the same blocks busy.
+                if (report.done || report.rewritten || yield || held ||
+                    now_ms - saved_ms > save_every_ms) {
                     progress.busy_seconds = (busy_ms + now_ms - box_ms) / 1000;
                     progress.done = report.done;
                     save(turn, scan, report, progress);
@@ -121,18 +129,18 @@ class Backfill final : public StepKind {
             busy_ms += worked_ms;
             note_slowness(turn, slow);
             if (report.rewritten || report.done || yield) return Outcome::more();
-            if (report.rows_hot + report.rows_moved == 0 && only_busy_left(report, scan))
+            if (held)
                 return Outcome::wait(
                     fmt::format("waits for rows of {} that others are writing", scan.relation_name),
                     std::min(retry_pause_ms(attempts), longest_busy_pause_ms));
+            if (report.only_held_left) {
+                check(zdm_sleep(held_pause_ms));
+                held_pause_ms *= 2;
+            }
             if (report.idle) check(zdm_sleep(idle_pause_ms));
             if (report.waited_for) check(zdm_sleep(1));
             busy_ms += pace(turn.settings, worked_ms);
         }
-    }
-
-    static bool only_busy_left(const ZdmBackfillReport &report, const Scan &scan) {
-        return report.busy_block_count > 0 && report.first_unfinished_block >= scan.blocks;
     }
 
     static void save(const Turn &turn, Scan &scan, const ZdmBackfillReport &report,
