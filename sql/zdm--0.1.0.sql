@@ -186,6 +186,14 @@ CREATE FUNCTION replace_columns(relation regclass, old_columns text[], new_colum
 RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_replace_columns';
 COMMENT ON FUNCTION replace_columns IS 'Replaces columns by others that are computed from them';
 
+CREATE FUNCTION create_index(definition text, name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_create_index';
+COMMENT ON FUNCTION create_index IS 'Any CREATE INDEX statement, built beside the writes in the background';
+
+CREATE FUNCTION drop_index(index regclass, name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_drop_index';
+COMMENT ON FUNCTION drop_index IS 'Drops an index beside the writes in the background';
+
 ------------------------------------------------------------------------------------------------
 -- Steer
 ------------------------------------------------------------------------------------------------
@@ -271,6 +279,31 @@ CREATE VIEW open_discrepancies AS
 SELECT migration FROM zdm.discrepancy WHERE resolved_at IS NULL;
 COMMENT ON VIEW open_discrepancies IS 'One row an unresolved discrepancy, without its data';
 
+-- The server shows what a superuser's process is building to superusers only; that it is an index of
+-- zdm's is no secret.
+CREATE FUNCTION build_progress() RETURNS TABLE (root oid, message text, progress double precision)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(pg_partition_root(p.relid)::oid, p.relid),
+           format('builds %s: %s%s%s', coalesce(nullif(p.index_relid, 0)::regclass::text, 'an index'), p.phase,
+                  CASE WHEN p.blocks_total > 0 THEN format(', %s of %s blocks', p.blocks_done, p.blocks_total)
+                       WHEN p.tuples_total > 0 THEN format(', %s of %s rows', p.tuples_done, p.tuples_total)
+                       ELSE '' END,
+                  CASE WHEN p.current_locker_pid > 0 THEN format(' (pid %s)', p.current_locker_pid) ELSE '' END),
+           CASE WHEN p.phase LIKE 'building index%' THEN 0.6 * w.share
+                WHEN p.phase LIKE 'waiting for writers before validation%' THEN 0.6
+                WHEN p.phase LIKE 'index validation: scanning index%' THEN 0.6 + 0.1 * w.share
+                WHEN p.phase LIKE 'index validation: sorting%' THEN 0.7 + 0.1 * w.share
+                WHEN p.phase LIKE 'index validation: scanning table%' THEN 0.8 + 0.15 * w.share
+                WHEN p.phase LIKE 'waiting for old snapshots%' THEN 0.95
+                ELSE 0 END
+      FROM pg_stat_progress_create_index p
+      CROSS JOIN LATERAL (SELECT coalesce(p.blocks_done::float8 / nullif(p.blocks_total, 0),
+                                          p.tuples_done::float8 / nullif(p.tuples_total, 0), 0) AS share) w
+     WHERE p.pid = zdm.worker_pid() AND p.datname = current_database()
+$$;
+COMMENT ON FUNCTION build_progress() IS 'How far the index is that the worker builds at this moment; no row where it builds none';
+
 CREATE VIEW status AS
 SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
        v.progress,
@@ -303,9 +336,11 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
                           ELSE format('no worker runs in this database: it is starting, or every background worker slot is taken (max_worker_processes = %s); SELECT zdm.wake() tries again',
                                       current_setting('max_worker_processes'))
                      END
-                ELSE m.message END AS message,
+                ELSE coalesce(b.message, m.message) END AS message,
            CASE WHEN m.phase IN ('ready', 'soak', 'done') THEN 1.0::float8
-                WHEN s.blocks > 0 THEN s.finished_blocks / s.blocks ELSE 0.0 END AS progress,
+                WHEN s.blocks > 0 THEN s.finished_blocks / s.blocks ELSE coalesce((
+                     SELECT (count(*) FILTER (WHERE i.state = 'done') + coalesce(b.progress, 0)) / nullif(count(*), 0)
+                       FROM zdm.step i WHERE i.migration = m.id AND i.kind = 'build_index'), 0.0) END AS progress,
            coalesce(s.rows_done, 0)::bigint AS rows_done,
            coalesce(s.rows_total, 0)::bigint AS rows_total,
            CASE WHEN s.busy_seconds > 0 THEN s.rows_done / s.busy_seconds ELSE 0 END::float8 AS rows_per_second,
@@ -314,6 +349,9 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
            greatest(m.updated_at, s.updated_at) AS updated_at
       FROM zdm.migration m
       CROSS JOIN (SELECT zdm.worker_pid() AS pid) w
+      LEFT JOIN zdm.build_progress() b
+        ON EXISTS (SELECT FROM zdm.migrated_table t WHERE t.migration = m.id AND b.root IN (t.relation, pg_partition_root(t.relation)))
+       AND EXISTS (SELECT FROM zdm.step i WHERE i.migration = m.id AND i.state = 'running' AND i.kind IN ('build_index', 'create_index'))
       LEFT JOIN LATERAL (
            -- The pass that is running: verify once it has begun, else backfill. Exact in blocks.
            SELECT sum(c.blocks)::float8 AS blocks,

@@ -30,6 +30,11 @@ ErrorData *zdm_api_replace_columns(uint32_t relation, ZdmTextArray old_columns,
                                    ZdmTextArray reverse, const char *name,
                                    const char **result) ZDM_NOEXCEPT;
 
+ErrorData *zdm_api_create_index(const char *definition, const char *name,
+                                const char **result) ZDM_NOEXCEPT;
+
+ErrorData *zdm_api_drop_index(uint32_t index, const char *name, const char **result) ZDM_NOEXCEPT;
+
 /* steer.cpp */
 ErrorData *zdm_api_cutover(const char *name, const char **result) ZDM_NOEXCEPT;
 ErrorData *zdm_api_revert(const char *name, const char **result) ZDM_NOEXCEPT;

@@ -82,10 +82,15 @@ bool revertible(const Draft &draft) {
                        [](const auto &further) { return further.second.revertible(); });
 }
 
+void insert_planned(const Migration &migration, const Draft &draft) {
+    insert_steps(migration, draft.steps);
+    if (draft.plan) insert_steps(migration, draft.plan(migration));
+}
+
 void record(const Table &table, const Draft &draft, Migration migration) {
     migration.id = insert_migration(migration);
     if (draft.mapping.new_columns.empty())
-        insert_steps(migration, draft.steps);
+        insert_planned(migration, draft);
     else {
         insert_mapping(migration, draft.mapping);
         for (const auto &[other, mapping] : draft.further) {
@@ -118,8 +123,9 @@ void naming_table(const Table &table, Body &&body) {
 }
 
 std::string start(uint32_t relation, const char *given_name,
-                  const std::function<Draft(const Table &)> &make_draft) {
-    const Table table = table_for_migration(relation);
+                  const std::function<Draft(const Table &)> &make_draft,
+                  Reach reach = Reach::whole_tree) {
+    const Table table = table_for_migration(relation, reach);
     Draft draft;
     naming_table(table, [&] { draft = make_draft(table); });
     Migration migration;
@@ -217,5 +223,24 @@ ErrorData *zdm_api_replace_columns(uint32_t relation, ZdmTextArray old_columns,
                                          names(new_columns, "a new column"), texts(forward),
                                          texts(reverse));
         }));
+    });
+}
+
+ErrorData *zdm_api_create_index(const char *definition, const char *name,
+                                const char **result) noexcept {
+    return boundary([&] {
+        const std::string statement = required(definition, "definition");
+        *result = returned(start(
+            table_of_index_statement(statement), name,
+            [&](const Table &table) { return draft_create_index(table, statement); },
+            Reach::one_table));
+    });
+}
+
+ErrorData *zdm_api_drop_index(uint32_t index, const char *name, const char **result) noexcept {
+    return boundary([&] {
+        *result = returned(start(
+            table_of_index(index), name,
+            [&](const Table &table) { return draft_drop_index(table, index); }, Reach::one_table));
     });
 }

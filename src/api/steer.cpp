@@ -94,10 +94,21 @@ void refuse_out_of_order(const Migration &migration) {
            fmt::format("SELECT zdm.revert({}) or zdm.contract it first", Literal(later->name)));
 }
 
+// Kinds that map columns keep old ones until contract; the others have nothing to go back to.
+std::string why_done_is_final(const Migration &migration) {
+    return load_mapping(migration).new_columns.empty()
+               ? "it is done"
+               : "it is done and the old columns are dropped";
+}
+
 std::string revert(const Migration &migration) {
     if (migration.phase == Phase::done)
-        refuse(migration, "reverted", "it is done and the old columns are dropped",
+        refuse(migration, "reverted", why_done_is_final(migration),
                "start a migration the other way");
+    if (migration.target == Phase::done && migration.phase != Phase::soak)
+        refuse(migration, "reverted", "it has no cutover to take back",
+               fmt::format("SELECT zdm.abort({}) undoes it as long as it is not done",
+                           Literal(migration.name)));
     if (migration.target == Phase::aborted)
         refuse(migration, "reverted", "it is aborted", "nothing is left to do");
     if (migration.phase == Phase::soak) {
@@ -144,7 +155,7 @@ std::string abort(const Migration &migration) {
         refuse(migration, "aborted", "the new columns are in use since cutover",
                fmt::format("SELECT zdm.revert({}) first", Literal(migration.name)));
     if (migration.phase == Phase::done)
-        refuse(migration, "aborted", "it is done and the old columns are dropped",
+        refuse(migration, "aborted", why_done_is_final(migration),
                "start a migration the other way");
     // Whoever aborts does not want it to stay where it was paused.
     if (migration.state == "paused") set_state(migration, "running", "");

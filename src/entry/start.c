@@ -11,6 +11,8 @@
 PG_FUNCTION_INFO_V1(zdm_change_type);
 PG_FUNCTION_INFO_V1(zdm_rename_column);
 PG_FUNCTION_INFO_V1(zdm_replace_columns);
+PG_FUNCTION_INFO_V1(zdm_create_index);
+PG_FUNCTION_INFO_V1(zdm_drop_index);
 
 static Oid relation_argument(FunctionCallInfo fcinfo) {
     if (PG_ARGISNULL(0))
@@ -59,5 +61,22 @@ Datum zdm_replace_columns(PG_FUNCTION_ARGS) {
     CALL(zdm_api_replace_columns(relation_argument(fcinfo), array_argument(fcinfo, 1),
                                  array_argument(fcinfo, 2), array_argument(fcinfo, 3),
                                  array_argument(fcinfo, 4), text_argument(fcinfo, 5), &result));
+    PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum zdm_create_index(PG_FUNCTION_ARGS) {
+    const char *result;
+
+    CALL(zdm_api_create_index(text_argument(fcinfo, 0), text_argument(fcinfo, 1), &result));
+    PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum zdm_drop_index(PG_FUNCTION_ARGS) {
+    const char *result;
+
+    if (PG_ARGISNULL(0))
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                        errmsg("zdm: index cannot be NULL: name the index to drop")));
+    CALL(zdm_api_drop_index(PG_GETARG_OID(0), text_argument(fcinfo, 1), &result));
     PG_RETURN_TEXT_P(cstring_to_text(result));
 }

@@ -4,7 +4,7 @@
 
 namespace zdm {
 
-Table table_for_migration(uint32_t relation) {
+Table table_for_migration(uint32_t relation, Reach reach) {
     const Rows rows = query(
         R"(SELECT c.relkind, c.relpersistence, c.relispartition, c.relowner,
                   CASE WHEN c.relpersistence = 't' THEN 'pg_temp' ELSE n.nspname END, c.relname,
@@ -32,7 +32,9 @@ Table table_for_migration(uint32_t relation) {
     table.owner = rows.oid(0, 3);
     table.name = fmt::format("{}.{}", rows.text(0, 4), rows.text(0, 5));
     table.quoted = rows.text(0, 6);
+    table.schema = quote(Identifier(rows.text(0, 16)));
     const std::string relkind = rows.text(0, 0);
+    const bool alone = reach == Reach::one_table;
     table.partitioned = relkind == "p";
 
     if (rows.boolean(0, 12))
@@ -47,19 +49,19 @@ Table table_for_migration(uint32_t relation) {
         raise(sqlstate::unsupported, {}, "zdm: cannot migrate {}: {}", table.name, why);
     };
     if (relkind == "v") refuse("it is a view; name the table that it reads");
-    if (relkind == "m") refuse("it is a materialized view; name the table that it reads");
+    if (relkind == "m" && !alone) refuse("it is a materialized view; name the table that it reads");
     if (relkind == "f") refuse("it is a foreign table; migrate it on the server that has its rows");
     if (relkind == "i" || relkind == "I") refuse("it is an index; name its table");
-    if (relkind != "r" && relkind != "p") refuse("it is not a table");
+    if (relkind != "r" && relkind != "p" && relkind != "m") refuse("it is not a table");
     if (!rows.boolean(0, 7))
         raise(sqlstate::not_owner, {}, "zdm: must be owner of table {} to migrate it", table.name);
     if (rows.text(0, 1) == "t")
         refuse("it is a temporary table, which the worker cannot see; use ALTER TABLE");
     if (relkind == "r" && rows.text(0, 8) != "heap")
         refuse(fmt::format("its access method is {}; zdm works on heap tables", rows.text(0, 8)));
-    if (rows.boolean(0, 2))
+    if (rows.boolean(0, 2) && !alone)
         refuse(fmt::format("it is a partition; migrate its parent {}", rows.text(0, 11)));
-    if (relkind == "r" && rows.boolean(0, 10))
+    if (relkind == "r" && rows.boolean(0, 10) && !alone)
         refuse("it is part of an inheritance tree; only declarative partitioning is supported");
     if (rows.null_text(0, 13))
         refuse(fmt::format("not all of its partitions are heap tables: {}", rows.text(0, 13)));

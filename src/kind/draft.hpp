@@ -17,6 +17,7 @@ struct Table {
     uint32_t owner = 0;
     std::string name;    // schema.table as people write it
     std::string quoted;  // for SQL
+    std::string schema;  // quoted
     bool partitioned = false;
 };
 
@@ -32,13 +33,18 @@ struct Draft {
     Mapping mapping;                                 // empty where nothing is shadowed
     std::vector<std::pair<Table, Mapping>> further;  // the other tables of a closure of keys
     std::vector<Step> steps;                         // all steps of a kind without mapping
-    bool immutable = true;                           // expressions depend on no setting
-    bool already_so = false;                         // the table has the shape that is asked for
+    std::function<std::vector<Step>(const Migration &)> plan;  // more, named by its number
+    std::vector<std::string> warnings;  // for the caller, and kept in the event of the start
+    std::vector<std::string> direct;    // zdm.mode = direct: the plain DDL, in order
+    bool immutable = true;              // expressions depend on no setting
+    bool already_so = false;            // the table has the shape that is asked for
 };
 
 // Raises at once, and changes nothing, for what zdm does not work on: 42P01, 42501 (not the owner),
-// ZD004 (naming why), 25006 on a standby.
-Table table_for_migration(uint32_t relation);
+// ZD004 (naming why), 25006 on a standby. A change that concerns one table alone (an index) may be
+// made to a partition, a member of an inheritance tree or a materialized view as well.
+enum class Reach { whole_tree, one_table };
+Table table_for_migration(uint32_t relation, Reach reach = Reach::whole_tree);
 
 struct Column {
     std::string name;

@@ -19,4 +19,12 @@ Draft draft_replace_columns(const Table &table, const std::vector<std::string> &
                             const std::vector<std::string> &new_columns,
                             const std::vector<Text> &forward, const std::vector<Text> &reverse);
 
+// The table that a CREATE INDEX statement names. 42601, 42P01.
+uint32_t table_of_index_statement(const std::string &statement);
+Draft draft_create_index(const Table &table, const std::string &statement);
+
+// The table of an index. 42704, 42809 (no index).
+uint32_t table_of_index(uint32_t index);
+Draft draft_drop_index(const Table &table, uint32_t index);
+
 }  // namespace zdm

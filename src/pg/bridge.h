@@ -73,7 +73,10 @@ double zdm_random(void); /* 0..1, for jitter */
 
 /* Locks the relations in the order given, queueing at most timeout_ms in all. 55P03 in time-out. */
 ErrorData *zdm_lock_relations(int count, const uint32_t *relations, int mode, double timeout_ms);
+#define ZDM_ROW_SHARE 2
 #define ZDM_SHARE_UPDATE_EXCLUSIVE 4
+#define ZDM_SHARE 5
+#define ZDM_SHARE_ROW_EXCLUSIVE 6
 #define ZDM_SHARE_ROW_EXCLUSIVE 6
 #define ZDM_ACCESS_EXCLUSIVE 8
 
@@ -140,6 +143,58 @@ ErrorData *zdm_type_change_rewrites(uint32_t relation, int attnum, const ZdmType
 
 /* The default operator class's existence for a type in an access method. */
 ErrorData *zdm_has_default_opclass(uint32_t type, uint32_t access_method, bool *has);
+
+/* definition.c: CREATE INDEX statements and table constraints, as text that means the same in
+ * another session */
+
+/* The table of one CREATE INDEX statement, found as the caller's session finds it. 42601, 42P01. */
+ErrorData *zdm_index_relation(const char *text, uint32_t *relation);
+
+typedef struct ZdmIndexDefinition {
+    const char *name;       /* NULL: none is given */
+    const char *first_name; /* given, or what the server tries first: the same in each call */
+    const char *free_name;  /* given, or what the server would choose now */
+    const char *body;       /* USING method (keys) INCLUDE ... NULLS NOT DISTINCT WITH (...) */
+    const char *predicate;  /* NULL: none */
+    const char *tablespace; /* NULL: the database's own; not quoted */
+    int key_count;
+    const char *const *keys; /* their values, as in a SELECT list */
+    bool unique;
+    bool nulls_not_distinct;
+    bool only; /* ON ONLY a partitioned table */
+    bool if_not_exists;
+} ZdmIndexDefinition;
+
+/* The statement's own table is not looked at, so it may be one for another table with the same
+ * columns. ACCESS SHARE on the relation. Raises what the server would raise for it. */
+ErrorData *zdm_index_parse(const char *text, uint32_t relation, ZdmIndexDefinition *definition);
+/* What the server would choose now for an index with these columns. */
+ErrorData *zdm_index_choose_name(uint32_t index, const char **name);
+
+typedef struct ZdmConstraint {
+    char type;          /* pg_constraint.contype; x also for what needs an exclusion constraint */
+    const char *text;   /* canonical; of a foreign key what stands behind REFERENCES t (columns) */
+    const char *timing; /* " DEFERRABLE ..." or "" */
+    const char *condition; /* of a CHECK */
+    bool not_valid;
+    bool no_inherit;
+    bool enforced;
+    int column_count; /* keys, or the referencing columns */
+    const char *const *columns;
+    uint32_t referenced;  /* table of a foreign key; 0: none */
+    int referenced_count; /* 0: its primary key */
+    const char *const *referenced_columns;
+    const char *index_body; /* of a key: as in ZdmIndexDefinition */
+    const char *tablespace;
+    const char *index; /* USING INDEX; NULL: build one */
+} ZdmConstraint;
+
+/* What stands behind ADD CONSTRAINT name. ACCESS SHARE on the relation. */
+ErrorData *zdm_constraint_parse(uint32_t relation, const char *name, const char *text,
+                                ZdmConstraint *constraint);
+
+/* Raises a WARNING to the caller's client. */
+ErrorData *zdm_warn(const char *message);
 
 /* dependency.c */
 ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,

@@ -71,3 +71,9 @@ const char *zdm_error_detail(const ErrorData *error) { return error->detail ? er
 const char *zdm_error_sqlstate(const ErrorData *error) {
     return unpack_sql_state(error->sqlerrcode);
 }
+
+ErrorData *zdm_warn(const char *message) {
+    GUARD_BEGIN();
+    ereport(WARNING, (errmsg_internal("%s", message)));
+    GUARD_END();
+}

@@ -86,3 +86,36 @@ static inline void zdm_init_range_table(EState *estate, RangeTblEntry *entry) {
     ExecInitRangeTable(estate, list_make1(entry));
 #endif
 }
+
+#include "catalog/pg_tablespace.h"
+#include "nodes/parsenodes.h"
+#include "utils/acl.h"
+
+/* 16 checks rights on all kinds of objects by one function. */
+static inline bool zdm_may_create_in_tablespace(Oid tablespace, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(TableSpaceRelationId, tablespace, role, ACL_CREATE) == ACLCHECK_OK;
+#else
+    return pg_tablespace_aclcheck(tablespace, role, ACL_CREATE) == ACLCHECK_OK;
+#endif
+}
+
+/* 18 knows constraints that are only declared, and keys over periods. */
+static inline bool zdm_constraint_is_enforced(const Constraint *constraint) {
+#if PG_VERSION_NUM >= 180000
+    return constraint->is_enforced ||
+           (constraint->contype != CONSTR_CHECK && constraint->contype != CONSTR_FOREIGN);
+#else
+    (void)constraint;
+    return true;
+#endif
+}
+
+static inline bool zdm_constraint_is_temporal(const Constraint *constraint) {
+#if PG_VERSION_NUM >= 180000
+    return constraint->without_overlaps || constraint->fk_with_period;
+#else
+    (void)constraint;
+    return false;
+#endif
+}

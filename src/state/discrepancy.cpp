@@ -39,6 +39,14 @@ void insert_discrepancies(const Migration &migration, uint32_t relation,
     }
 }
 
+void insert_violation(const Migration &migration, uint32_t relation, const std::string &key,
+                      const std::string &expected, const Text &actual) {
+    catalog(R"(INSERT INTO zdm.discrepancy
+                   (migration, name, relation, key, class, expected_value, actual_value)
+               VALUES ($1::bigint, $2, $3::oid, $4::jsonb, 'error', $5, $6))",
+            {migration.id, migration.name, relation, key, expected, actual});
+}
+
 void resolve_discrepancies(const Migration &migration) {
     // A caller's open repair holds some of them; the worker does not wait for it.
     catalog(R"(UPDATE zdm.discrepancy SET resolved_at = clock_timestamp()

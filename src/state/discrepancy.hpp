@@ -18,6 +18,9 @@ struct OpenDiscrepancy {
 
 void insert_discrepancies(const Migration &migration, uint32_t relation,
                           const ZdmVerifyReport &report);
+// A row that stands against a constraint: class error.
+void insert_violation(const Migration &migration, uint32_t relation, const std::string &key,
+                      const std::string &expected, const Text &actual);
 // A new pass sees for itself: what earlier ones found is closed.
 void resolve_discrepancies(const Migration &migration);
 void resolve_discrepancy(const std::string &row_id);

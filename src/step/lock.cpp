@@ -28,21 +28,9 @@ std::vector<uint32_t> tables_of(const Migration &migration, const Step &step) {
     return tables;
 }
 
-// With their partitions, by OID.
 std::vector<uint32_t> relations_of(const Migration &migration, const Step &step) {
-    const Rows rows = query(
-        R"(SELECT DISTINCT c.oid, c.oid = $2::oid
-             FROM unnest(string_to_array($1, ' ')::oid[]) AS t(oid)
-             JOIN pg_class c ON c.oid = t.oid OR c.oid IN (SELECT relid FROM pg_partition_tree(t.oid::regclass))
-            ORDER BY c.oid)",
-        {fmt::format("{}", fmt::join(tables_of(migration, step), " ")), migration.relation});
-    std::vector<uint32_t> relations;
-    bool found = false;
-    for (size_t row = 0; row < rows.size(); ++row) {
-        relations.push_back(rows.oid(row, 0));
-        found = found || rows.boolean(row, 1);
-    }
-    if (!found)
+    const auto relations = with_partitions(tables_of(migration, step));
+    if (std::find(relations.begin(), relations.end(), migration.relation) == relations.end())
         raise(sqlstate::undefined_table, {},
               "{}: the table was dropped; SELECT zdm.abort({}) closes the migration",
               described(migration), Literal(migration.name));
@@ -62,7 +50,11 @@ std::string holder(const std::vector<uint32_t> &relations, int mode, double min_
             WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()
               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
               AND l.relation = ANY (string_to_array($1, ' ')::oid[])
-              AND ($3::integer = 8 OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
+              AND l.mode <> ALL (CASE $3::integer
+                                 WHEN 8 THEN '{}'
+                                 WHEN 6 THEN '{AccessShareLock,RowShareLock}'
+                                 WHEN 5 THEN '{AccessShareLock,RowShareLock,ShareLock}'
+                                 ELSE '{AccessShareLock,RowShareLock,RowExclusiveLock}' END::text[])
               AND coalesce(a.backend_type, '') <> 'autovacuum worker'
               AND (a.xact_start IS NULL OR a.xact_start < clock_timestamp() - make_interval(secs => $2::float8))
             ORDER BY a.xact_start NULLS FIRST LIMIT 1)",
@@ -85,22 +77,39 @@ int64_t retry_pause_ms(int attempts) {
     return static_cast<int64_t>(static_cast<double>(pause) * (0.75 + zdm_random() / 2));
 }
 
-Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<Outcome()> &body,
-                   const std::string &final_state) {
+std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables) {
+    const Rows rows = query(
+        R"(SELECT DISTINCT c.oid
+             FROM unnest(string_to_array($1, ' ')::oid[]) AS t(oid)
+             JOIN pg_class c ON c.oid = t.oid OR c.oid IN (SELECT relid FROM pg_partition_tree(t.oid::regclass))
+            ORDER BY c.oid)",
+        {fmt::format("{}", fmt::join(tables, " "))});
+    std::vector<uint32_t> relations;
+    for (size_t row = 0; row < rows.size(); ++row) relations.push_back(rows.oid(row, 0));
+    return relations;
+}
+
+namespace {
+
+using FindRelations = std::function<std::vector<uint32_t>()>;
+
+Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
+                    const FindRelations &find_relations, const std::function<Outcome()> &body) {
     const auto &migration = turn.migration;
+    const int mode = request.mode;
     Outcome outcome;
     double asked_ms = 0, locked_ms = 0;
     std::vector<uint32_t> relations;
     try {
         in_turn(turn, [&] {
-            relations = relations_of(migration, step);
+            relations = find_relations();
             const std::string blocker = holder(relations, mode, old_transaction_seconds);
             if (!blocker.empty()) {
                 outcome = Outcome::wait(fmt::format("waits for a lock: {}", blocker),
                                         std::max<int64_t>(retry_pause_ms(step.attempts), 250));
                 return;
             }
-            hold_migration(migration);
+            if (request.hold) hold_migration(migration);
             asked_ms = zdm_now_ms();
             check(zdm_lock_relations(static_cast<int>(relations.size()), relations.data(), mode,
                                      turn.settings.lock_timeout_ms));
@@ -109,7 +118,7 @@ Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<O
                 OwnerScope as_owner(migration.owner);
                 outcome = body();
             }
-            if (outcome.is_done()) set_step_state(migration, step, final_state);
+            if (outcome.is_done()) set_step_state(migration, step, request.final_state);
         });
     } catch (Error &error) {
         const bool lock_lost =
@@ -135,6 +144,29 @@ Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<O
         });
     }
     return outcome;
+}
+
+}  // namespace
+
+Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<Outcome()> &body,
+                   const std::string &final_state) {
+    LockRequest request;
+    request.mode = mode;
+    request.final_state = final_state;
+    return lock_and_do(
+        turn, step, request, [&] { return relations_of(turn.migration, step); }, body);
+}
+
+Outcome under_lock_on(Turn &turn, const Step &step, const LockRequest &request,
+                      const std::function<Outcome()> &body) {
+    return lock_and_do(
+        turn, step, request,
+        [&] {
+            auto relations = request.relations;
+            std::sort(relations.begin(), relations.end());
+            return relations;
+        },
+        body);
 }
 
 }  // namespace zdm

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "step/step.hpp"
 
@@ -18,6 +19,20 @@ namespace zdm {
 // mode: ZDM_ACCESS_EXCLUSIVE, ...
 Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<Outcome()> &body,
                    const std::string &final_state = "done");
+
+// The same for relations that the step names itself (indexes too).
+struct LockRequest {
+    std::vector<uint32_t> relations;
+    int mode = ZDM_ACCESS_EXCLUSIVE;
+    std::string final_state = "done";
+    // False where body takes long: the migration's row is not held, so that callers can steer.
+    bool hold = true;
+};
+Outcome under_lock_on(Turn &turn, const Step &step, const LockRequest &request,
+                      const std::function<Outcome()> &body);
+
+// With its partitions, by OID.
+std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables);
 
 // Pause before the next attempt: short at first, at most a minute, +-25 %.
 int64_t retry_pause_ms(int attempts);

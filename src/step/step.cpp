@@ -35,4 +35,16 @@ int ordinal_of(const Migration &migration, const std::string &kind) {
     raise(sqlstate::undefined_object, {}, "{} has no step {}", described(migration), kind);
 }
 
+int ordinal_of(const Migration &migration, const std::string &kind, const std::string &object) {
+    for (const auto &step : load_steps(migration.id))
+        if (step.kind == kind && step.object == object) return step.ordinal;
+    return 0;
+}
+
+void enter_phase(Turn &turn, Phase phase) {
+    if (turn.migration.phase >= phase) return;
+    set_phase(turn.migration, phase);
+    turn.migration.phase = phase;
+}
+
 }  // namespace zdm

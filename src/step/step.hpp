@@ -84,7 +84,13 @@ class StepKind {
     static const StepKind *first_;  // constant-initialised: safe before any constructor runs
 };
 
+// Notes, in the caller's transaction, that the migration has reached the phase of its step; a phase
+// that lies behind is left alone.
+void enter_phase(Turn &turn, Phase phase);
+
 // Ordinal of the first step of that kind, for going back to it.
 int ordinal_of(const Migration &migration, const std::string &kind);
+// The same, of the step that works on that object; 0 where there is none.
+int ordinal_of(const Migration &migration, const std::string &kind, const std::string &object);
 
 }  // namespace zdm

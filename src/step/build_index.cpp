@@ -1,0 +1,167 @@
+// build_index, name_index: an index that stays, built CONCURRENTLY under a name of zdm's own, and
+// given its real name when it is valid. So an index of that name is never an unfinished one, and
+// what an interrupted build leaves behind is known by its name as ours: it is dropped before the
+// next attempt, and at once where the build failed (an invalid unique index may already refuse
+// writes).
+//
+// The name is exchanged behind SHARE UPDATE EXCLUSIVE on the index, which nobody but maintenance
+// queues for.
+#include "state/discrepancy.hpp"
+#include "state/index.hpp"
+#include "step/lock.hpp"
+#include "step/pass.hpp"
+#include "step/utility.hpp"
+#include "step/violation.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+// The table that the step is about: the migration's own, or one of its partitions.
+uint32_t table_of(const Turn &turn, const Step &step) {
+    return step.related != 0 ? step.related : turn.migration.relation;
+}
+
+// A partition may be dropped or detached at any time; then it needs no index any more.
+bool is_still_part(const Turn &turn, const Step &step) {
+    if (step.related == 0) return true;
+    return !query("SELECT FROM pg_partition_tree($1::oid::regclass) WHERE relid = $2::oid",
+                  {turn.migration.relation, step.related})
+                .empty();
+}
+
+std::string drop_text(const Index &index) {
+    return fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index.quoted);
+}
+
+class BuildIndex final : public StepKind {
+  public:
+    const char *name() const override { return "build_index"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        std::optional<Index> index;
+        std::string create_sql;
+        in_turn(turn, [&] {
+            enter_phase(turn, Phase::build);
+            if (!is_still_part(turn, step)) return;
+            resolve_discrepancies(turn.migration);
+            index = find_index(table_of(turn, step), step.object);
+            OwnerScope as_owner(turn.migration.owner);
+            create_sql =
+                index_text(step.sql, table_of(turn, step), step.object, IndexBuild::concurrently);
+        });
+        if (index && !index->valid) run_utility(drop_text(*index));
+        if (!create_sql.empty() && !(index && index->valid)) {
+            // It waits for every transaction that is older, and cannot say so while it does.
+            note_slowness(
+                turn, fmt::format("{}, after all older transactions have ended", step.description));
+            build(turn, step, create_sql);
+        }
+        in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
+        return Outcome::finished();
+    }
+
+    Outcome undo(Turn &turn, const Step &step) const override {
+        drop_ours(turn, step);
+        in_turn(turn, [&] { resolve_discrepancies(turn.migration); });
+        return Outcome::finished();
+    }
+
+  private:
+    static void build(Turn &turn, const Step &step, const std::string &create_sql) {
+        try {
+            run_utility(create_sql);
+        } catch (Error &error) {
+            if (error.sqlstate() == "57P01") throw;
+            drop_ours(turn, step);
+            if (error.sqlstate() == "23505") raise_duplicates(turn, step, error.detail());
+            throw;
+        }
+    }
+
+    static void drop_ours(Turn &turn, const Step &step) {
+        std::optional<Index> index;
+        in_turn(turn, [&] { index = find_index(table_of(turn, step), step.object); });
+        if (index) run_utility(drop_text(*index));
+    }
+
+    // Rows that share a key, by the index's own keys and predicate.
+    static std::string duplicates(uint32_t relation, const std::string &statement) {
+        ZdmIndexDefinition definition{};
+        check(zdm_index_parse(statement.c_str(), relation, &definition));
+        const std::vector<std::string> keys(definition.keys,
+                                            definition.keys + definition.key_count);
+        std::vector<std::string> conditions{"true"};
+        if (definition.predicate) conditions.push_back(fmt::format("({})", definition.predicate));
+        if (!definition.nulls_not_distinct)
+            for (const auto &key : keys) conditions.push_back(key + " IS NOT NULL");
+        return fmt::format(
+            R"(SELECT relation, key, value
+                 FROM (SELECT tableoid::oid AS relation, {} AS key, ROW({})::text AS value,
+                              count(*) OVER (PARTITION BY {}) AS rows
+                         FROM {} WHERE {}) AS found
+                WHERE rows > 1)",
+            row_key(relation), fmt::join(keys, ", "), fmt::join(keys, ", "),
+            *quoted_relation(relation), fmt::join(conditions, " AND "));
+    }
+
+    [[noreturn]] static void raise_duplicates(Turn &turn, const Step &step,
+                                              const std::string &detail) {
+        Violations found;
+        std::string table;
+        in_turn(turn, [&] {
+            std::string select;
+            table = quoted_relation(table_of(turn, step)).value_or("a table that is gone");
+            {
+                OwnerScope as_owner(turn.migration.owner);
+                select = duplicates(table_of(turn, step), step.sql);
+            }
+            found = record_violations(turn, select, "a key of its own");
+        });
+        const Literal name(turn.migration.name);
+        raise(
+            "23505", {},
+            "{}: cannot build unique index on {}: {} {}; correct them (SELECT * FROM "
+            "zdm.discrepancy "
+            "WHERE name = {}), then SELECT zdm.resume({})",
+            described(turn.migration), table, detail,
+            found.count == 0 ? "The rows are gone by now" : found.in_words() + " share their keys",
+            name, name);
+    }
+} const build_index;
+
+class NameIndex final : public StepKind {
+  public:
+    const char *name() const override { return "name_index"; }
+
+    // step.sql is the rename; "" where no name was given: then the server's choice of this moment.
+    Outcome run(Turn &turn, const Step &step) const override {
+        std::optional<Index> index;
+        int build_ordinal = 0;
+        in_turn(turn, [&] {
+            index = find_index(turn.migration.relation, step.object);
+            build_ordinal = ordinal_of(turn.migration, "build_index", step.object);
+        });
+        if (!index || !index->valid)
+            return Outcome::back_to(build_ordinal, "the index was dropped by somebody");
+        LockRequest request;
+        request.relations = {index->oid};
+        request.mode = ZDM_SHARE_UPDATE_EXCLUSIVE;
+        return under_lock_on(turn, step, request, [&] {
+            if (step.sql.empty()) {
+                const char *chosen = nullptr;
+                check(zdm_index_choose_name(index->oid, &chosen));
+                query(
+                    fmt::format("ALTER INDEX {} RENAME TO {}", index->quoted, Identifier(chosen)));
+            } else {
+                query(step.sql);
+            }
+            set_phase(turn.migration, Phase::done);
+            return Outcome::finished();
+        });
+    }
+} const name_index;
+
+}  // namespace
+}  // namespace zdm

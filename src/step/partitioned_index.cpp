@@ -1,0 +1,254 @@
+// create_partitioned_index, attach_index, finish_index: an index on a partitioned table, partition
+// by partition.
+//
+// First the index of the partitioned table itself and of every partitioned table below it, ON ONLY,
+// which reads no row: they are invalid until every partition has its own. From then on a partition
+// that is created or attached brings its index along. Then each leaf that was there before: built
+// CONCURRENTLY (build_index) and attached, which makes the whole valid at the last one. An index
+// that a leaf has already, equal in all but its name, is attached as it is.
+#include <algorithm>
+#include <map>
+
+#include "state/index.hpp"
+#include "state/names.hpp"
+#include "step/lock.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+struct Part {
+    uint32_t relation = 0;
+    uint32_t parent = 0;
+    bool leaf = false;
+};
+
+std::vector<Part> parts_of(uint32_t table) {
+    const Rows rows = query(
+        R"(SELECT relid::oid, parentrelid::oid, isleaf FROM pg_partition_tree($1::oid::regclass)
+            WHERE level > 0 ORDER BY level, relid)",
+        {table});
+    std::vector<Part> parts;
+    for (size_t row = 0; row < rows.size(); ++row)
+        parts.push_back({rows.oid(row, 0), rows.oid(row, 1), rows.boolean(row, 2)});
+    return parts;
+}
+
+// By table: what is attached to that partitioned index, itself included.
+std::map<uint32_t, uint32_t> tree_of(uint32_t root_index) {
+    const Rows rows = query(
+        R"(SELECT i.indrelid, i.indexrelid FROM pg_partition_tree($1::oid::regclass) t
+             JOIN pg_index i ON i.indexrelid = t.relid)",
+        {root_index});
+    std::map<uint32_t, uint32_t> indexes;
+    for (size_t row = 0; row < rows.size(); ++row) indexes[rows.oid(row, 0)] = rows.oid(row, 1);
+    return indexes;
+}
+
+void attach(uint32_t parent, const Index &child) {
+    query(fmt::format("ALTER INDEX {} ATTACH PARTITION {}", find_index(parent)->quoted,
+                      child.quoted));
+}
+
+void give_servers_name(const Index &index) {
+    const char *name = nullptr;
+    check(zdm_index_choose_name(index.oid, &name));
+    query(fmt::format("ALTER INDEX {} RENAME TO {}", index.quoted, Identifier(name)));
+}
+
+std::string shadow_name(const Migration &migration, uint32_t leaf) {
+    return new_object_name(migration.id, fmt::format("index_{}", leaf));
+}
+
+class CreatePartitionedIndex final : public StepKind {
+  public:
+    const char *name() const override { return "create_partitioned_index"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        LockRequest request;
+        request.mode = ZDM_SHARE;
+        in_turn(turn, [&] {
+            request.relations = {turn.migration.relation};
+            for (const auto &part : parts_of(turn.migration.relation))
+                if (!part.leaf) request.relations.push_back(part.relation);
+        });
+        return under_lock_on(turn, step, request, [&] {
+            enter_phase(turn, Phase::build);
+            create_upper_indexes(turn, step);
+            plan_leaves(turn, step);
+            return Outcome::finished();
+        });
+    }
+
+    // What is attached goes with it.
+    Outcome undo(Turn &turn, const Step &step) const override {
+        bool created = false;
+        in_turn(turn, [&] {
+            created = step.done() && find_index(turn.migration.relation, step.object).has_value();
+        });
+        if (!created) return Outcome::finished();
+        return under_lock(
+            turn, step, ZDM_ACCESS_EXCLUSIVE,
+            [&] {
+                const auto index = find_index(turn.migration.relation, step.object);
+                if (index) query(fmt::format("DROP INDEX {}", index->quoted));
+                return Outcome::finished();
+            },
+            "undone");
+    }
+
+  private:
+    static void create_upper_indexes(const Turn &turn, const Step &step) {
+        const uint32_t table = turn.migration.relation;
+        if (!find_index(table, step.object))
+            query(index_text(step.sql, table, step.object, IndexBuild::only));
+        const uint32_t root = find_index(table, step.object)->oid;
+        for (const auto &part : parts_of(table)) {
+            const auto tree = tree_of(root);
+            if (part.leaf || tree.count(part.relation) > 0) continue;
+            const std::string shadow = shadow_name(turn.migration, part.relation);
+            query(index_text(step.sql, part.relation, shadow, IndexBuild::only));
+            const auto index = find_index(part.relation, shadow);
+            attach(tree.at(part.parent), *index);
+            give_servers_name(*index);
+        }
+    }
+
+    static std::optional<Index> equal_index(uint32_t leaf, const std::string &meaning) {
+        for (const auto &index : indexes_of(leaf))
+            if (index.valid && !index.attached && index_meaning(index) == meaning) return index;
+        return std::nullopt;
+    }
+
+    static void plan_leaves(const Turn &turn, const Step &step) {
+        const auto tree = tree_of(find_index(turn.migration.relation, step.object)->oid);
+        std::vector<Step> steps;
+        for (const auto &part : parts_of(turn.migration.relation)) {
+            if (!part.leaf || tree.count(part.relation) > 0) continue;
+            const std::string leaf = *quoted_relation(part.relation);
+            const auto equal = equal_index(part.relation, index_meaning(step.sql, part.relation));
+            const std::string child =
+                equal ? equal->name : shadow_name(turn.migration, part.relation);
+            if (!equal) {
+                Step build{0,
+                           Phase::build,
+                           "build_index",
+                           child,
+                           fmt::format("Build the index of partition {} beside the writes", leaf),
+                           index_text(step.sql, part.relation, child, IndexBuild::concurrently),
+                           "SHARE UPDATE EXCLUSIVE"};
+                build.related = part.relation;
+                steps.push_back(build);
+            }
+            Step attaching{0,
+                           Phase::build,
+                           "attach_index",
+                           child,
+                           fmt::format("Make it part of index {}", Identifier(step.object)),
+                           fmt::format("ALTER INDEX {} ATTACH PARTITION {}",
+                                       Identifier(step.object), Identifier(child)),
+                           "ACCESS EXCLUSIVE"};
+            attaching.related = part.relation;
+            steps.push_back(attaching);
+        }
+        steps.push_back({0, Phase::build, "finish_index", step.object,
+                         "See that no partition was missed", "", ""});
+        // As zdm's own role: the table's owner has no rights on zdm's tables, and needs none.
+        delete_steps_after(turn.migration, step.ordinal);
+        insert_steps(turn.migration, steps);
+    }
+} const create_partitioned_index;
+
+std::optional<Index> root_index(const Turn &turn) {
+    for (const auto &step : load_steps(turn.migration.id))
+        if (step.kind == "create_partitioned_index")
+            return find_index(turn.migration.relation, step.object);
+    return std::nullopt;
+}
+
+Outcome start_over(Turn &turn, const char *reason) {
+    int ordinal = 0;
+    in_turn(turn, [&] { ordinal = ordinal_of(turn.migration, "create_partitioned_index"); });
+    return Outcome::back_to(ordinal, reason);
+}
+
+class AttachIndex final : public StepKind {
+  public:
+    const char *name() const override { return "attach_index"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        std::optional<Index> child;
+        uint32_t parent = 0;
+        bool needless = false, lost = false;
+        in_turn(turn, [&] {
+            const auto root = root_index(turn);
+            lost = !root;
+            if (lost) return;
+            const auto tree = tree_of(root->oid);
+            const auto parts = parts_of(turn.migration.relation);
+            const auto part = std::find_if(parts.begin(), parts.end(), [&](const Part &one) {
+                return one.relation == step.related;
+            });
+            needless = part == parts.end() || tree.count(step.related) > 0;
+            if (needless) return;
+            child = find_index(step.related, step.object);
+            const auto above = tree.find(part->parent);
+            lost = !child || !child->valid || above == tree.end();
+            if (!lost) parent = above->second;
+        });
+        if (lost) return start_over(turn, "an index was dropped by somebody");
+        if (needless) {
+            in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
+            return Outcome::finished();
+        }
+        LockRequest request;  // of the leaf's index: every plan that may use it looks at it
+        request.relations = {child->oid};
+        return under_lock_on(turn, step, request, [&] {
+            check(zdm_lock_relations(1, &parent, ZDM_SHARE_UPDATE_EXCLUSIVE,
+                                     turn.settings.lock_timeout_ms));
+            attach(parent, *child);
+            if (child->name == shadow_name(turn.migration, step.related)) give_servers_name(*child);
+            return Outcome::finished();
+        });
+    }
+} const attach_index;
+
+class FinishIndex final : public StepKind {
+  public:
+    const char *name() const override { return "finish_index"; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        bool valid = false;
+        in_turn(turn, [&] {
+            const auto root = find_index(turn.migration.relation, step.object);
+            valid = root && root->valid;
+            if (root && !valid && is_complete(turn, *root)) raise_stuck(turn, *root);
+            if (!valid) return;
+            set_step_state(turn.migration, step, "done");
+            set_phase(turn.migration, Phase::done);
+        });
+        if (!valid) return start_over(turn, "a partition has no index yet");
+        return Outcome::finished();
+    }
+
+  private:
+    static bool is_complete(const Turn &turn, const Index &root) {
+        const auto tree = tree_of(root.oid);
+        const auto parts = parts_of(turn.migration.relation);
+        return std::all_of(parts.begin(), parts.end(),
+                           [&](const Part &part) { return tree.count(part.relation) > 0; });
+    }
+
+    // The server looks whether an index is complete when a part is attached to it, and never else.
+    [[noreturn]] static void raise_stuck(const Turn &turn, const Index &root) {
+        raise("55000", {},
+              "{}: every partition has its index, but a partition was dropped or detached while "
+              "they were built, and the server then never marks index {} valid; SELECT "
+              "zdm.abort({}) and start again",
+              described(turn.migration), root.quoted, Literal(turn.migration.name));
+    }
+} const finish_index;
+
+}  // namespace
+}  // namespace zdm

@@ -1,0 +1,29 @@
+// Rows of a table that stand against a constraint or a unique index: found by a query of their own
+// after the server has refused, because its message names one row at most.
+#pragma once
+
+#include "step/step.hpp"
+
+namespace zdm {
+
+struct Violations {
+    int64_t count = 0;  // of those that were stored
+    bool more = false;  // there are more than zdm.verify_limit
+    std::string examples;
+
+    // "3 rows (such as {"id": 1}, ...)"
+    std::string in_words() const;
+};
+
+// As SQL: what names a row of the table, its primary key or its place.
+std::string row_key(uint32_t relation, const std::string &qualifier = "");
+
+// select gives relation (oid), key (jsonb) and value (text); it runs as the table's owner, and what
+// it finds is written to zdm.discrepancy in the place of what earlier attempts found. In the
+// caller's transaction.
+Violations record_violations(Turn &turn, const std::string &select, const std::string &expected);
+
+// What the last attempt has written there.
+Violations recorded_violations(Turn &turn);
+
+}  // namespace zdm
