@@ -77,7 +77,6 @@ ErrorData *zdm_lock_relations(int count, const uint32_t *relations, int mode, do
 #define ZDM_SHARE_UPDATE_EXCLUSIVE 4
 #define ZDM_SHARE 5
 #define ZDM_SHARE_ROW_EXCLUSIVE 6
-#define ZDM_SHARE_ROW_EXCLUSIVE 6
 #define ZDM_ACCESS_EXCLUSIVE 8
 
 /* settings.c: zdm.* settings as they stand in this session */
