@@ -63,8 +63,18 @@ std::vector<Dependent> dependents_of(const CarryScope &scope) {
         R"(SELECT DISTINCT d.classid, d.objid, d.objsubid, pg_describe_object(d.classid, d.objid, d.objsubid)
              FROM pg_depend d
              JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-            WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid
+            WHERE d.refclassid = 'pg_class'::regclass
+              AND (d.refobjid = $1::oid OR d.refobjid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
               AND a.attname = ANY (string_to_array($2, E'\x01')) AND NOT a.attisdropped
+              -- What a partition has from its parent goes with the parent's.
+              AND NOT (d.refobjid <> $1::oid
+                       AND (d.classid = 'pg_attrdef'::regclass
+                            OR (d.classid = 'pg_class'::regclass
+                                AND EXISTS (SELECT FROM pg_class i WHERE i.oid = d.objid AND i.relispartition))
+                            OR (d.classid = 'pg_constraint'::regclass
+                                AND EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND (k.conparentid <> 0 OR k.coninhcount > 0)))
+                            OR (d.classid = 'pg_trigger'::regclass
+                                AND EXISTS (SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgparentid <> 0))))
               AND NOT (d.classid = 'pg_trigger'::regclass
                        AND EXISTS (SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgname LIKE '~zdm\_sync\_%'))
             ORDER BY 1, 2, 3)",

@@ -151,18 +151,23 @@ class ForeignKey final : public Carrier {
             const Key key = key_of(scope, rows, row);
             if (outward_ != (key.from.relation == scope.migration.relation)) continue;
             if (!claim(dependents, pg_constraint_id, key.oid)) continue;
+            for (const uint32_t part : parts_of(key.oid)) claim(dependents, pg_constraint_id, part);
             // The other table of the migration carries it.
             if (!outward_ && key.from.has(key.from_columns)) continue;
             check_supported(scope, key, rows, row);
-            found.push_back({name(), key.name, new_object_name(scope.migration.id, key.name),
-                             key.definition(Side::old_side, Names::before), key.counterpart(),
-                             false, outward_ ? key.to.relation : key.from.relation,
-                             columns_of(pg_constraint_id, key.oid)});
+            const bool partitioned = rows.boolean(row, 16);
+            found.push_back(
+                {name(), key.name, partitioned ? "" : new_object_name(scope.migration.id, key.name),
+                 key.definition(Side::old_side, Names::before),
+                 partitioned ? key.definition(Side::new_side, Names::soak) : key.counterpart(),
+                 false, outward_ ? key.to.relation : key.from.relation,
+                 columns_of(pg_constraint_id, key.oid)});
         }
         return found;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
+        if (is_partitioned(carried)) return {};
         return add(scope, carried, Phase::build, carried.shadow, carried.shadow_definition);
     }
 
@@ -171,7 +176,7 @@ class ForeignKey final : public Carrier {
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
-        if (side == Side::old_side || acts_once(carried))
+        if (side == Side::old_side || is_partitioned(carried) || acts_once(carried))
             query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", table_of(scope, carried),
                               Identifier(carried.object)));
         else
@@ -179,6 +184,12 @@ class ForeignKey final : public Carrier {
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
+        if (is_partitioned(carried)) {
+            add_partitioned(
+                scope, carried,
+                side == Side::new_side ? carried.shadow_definition : carried.definition);
+            return;
+        }
         if (side == Side::new_side && !acts_once(carried)) {
             rename(scope, carried, carried.shadow, carried.object);
             return;
@@ -186,12 +197,14 @@ class ForeignKey final : public Carrier {
         if (side == Side::new_side)
             query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", table_of(scope, carried),
                               Identifier(carried.shadow)));
-        add_proved(scope, carried, carried.object, carried.definition);
+        add_proved(relation_of(scope, carried), table_of(scope, carried), carried.object,
+                   carried.definition);
         if (side == Side::new_side) return;
         // Behind the original again: whichever is younger is the last to act, and to fail.
         query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", table_of(scope, carried),
                           Identifier(carried.shadow)));
-        add_proved(scope, carried, carried.shadow, carried.shadow_definition);
+        add_proved(relation_of(scope, carried), table_of(scope, carried), carried.shadow,
+                   carried.shadow_definition);
     }
 
   private:
@@ -228,8 +241,6 @@ class ForeignKey final : public Carrier {
 
     static void check_supported(const CarryScope &scope, const Key &key, const Rows &rows,
                                 size_t row) {
-        if (rows.boolean(row, 16))
-            refuse(scope, key, "has a partitioned table at an end and cannot come along yet");
         if (!rows.boolean(row, 17)) refuse(scope, key, "has tables of two owners at its ends");
         if (key.acts_once && key.definition(Side::old_side, Names::before) !=
                                  key.definition(Side::new_side, Names::soak))
@@ -276,17 +287,57 @@ class ForeignKey final : public Carrier {
                ends_with(carried.definition, deferred);
     }
 
+    // With a partitioned table at an end: it takes no NOT VALID key, and has no unique index on the
+    // new columns before cutover, to which a counterpart could refer.
+    static bool is_partitioned(const Carried &carried) { return carried.shadow.empty(); }
+
+    // Those that the server keeps for the partitions of either end.
+    static std::vector<uint32_t> parts_of(uint32_t key) {
+        const Rows rows = query(
+            R"(WITH RECURSIVE part AS (
+                   SELECT oid FROM pg_constraint WHERE conparentid = $1::oid
+                   UNION ALL
+                   SELECT k.oid FROM part JOIN pg_constraint k ON k.conparentid = part.oid)
+               SELECT oid FROM part)",
+            {key});
+        std::vector<uint32_t> parts;
+        for (size_t row = 0; row < rows.size(); ++row) parts.push_back(rows.oid(row, 0));
+        return parts;
+    }
+
+    // Each leaf gets its own, proved; the table's own then finds and adopts them, and scans
+    // nothing.
+    void add_partitioned(const CarryScope &scope, const Carried &carried,
+                         const std::string &definition) const {
+        const Rows leaves = query(
+            R"(SELECT c.oid, format('%I.%I', n.nspname, c.relname)
+                 FROM pg_partition_tree($1::oid::regclass) t JOIN pg_class c ON c.oid = t.relid
+                 JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE t.isleaf AND t.relid <> $1::oid ORDER BY 1)",
+            {relation_of(scope, carried)});
+        for (size_t row = 0; row < leaves.size(); ++row)
+            add_proved(leaves.oid(row, 0), leaves.text(row, 1), carried.object, definition);
+        const std::string table = table_of(scope, carried);
+        if (leaves.empty())
+            add_proved(relation_of(scope, carried), table, carried.object, definition);
+        else
+            query(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}", table,
+                              Identifier(carried.object), definition));
+    }
+
     // Under ACCESS EXCLUSIVE on both tables.
-    void add_proved(const CarryScope &scope, const Carried &carried, const std::string &constraint,
-                    const std::string &definition) const {
+    static void add_proved(uint32_t relation, const std::string &table,
+                           const std::string &constraint, const std::string &definition) {
         const bool valid = !ends_with(definition, not_valid);
-        query(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", table_of(scope, carried),
-                          Identifier(constraint), definition, valid ? " NOT VALID" : ""));
+        query(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", table, Identifier(constraint),
+                          definition, valid ? " NOT VALID" : ""));
         if (!valid) return;
         const Rows rows =
             query("SELECT oid FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
-                  {relation_of(scope, carried), constraint});
+                  {relation, constraint});
         check(zdm_constraint_mark_validated(rows.oid(0, 0)));
+        for (const uint32_t part : parts_of(rows.oid(0, 0)))
+            check(zdm_constraint_mark_validated(part));
     }
 
     void rename(const CarryScope &scope, const Carried &carried, const std::string &from,

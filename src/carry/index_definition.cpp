@@ -43,6 +43,11 @@ std::string key_definition(const CarryScope &scope, const Rows &keys, size_t row
 
 std::string index_definition(const CarryScope &scope, uint32_t index, const std::string &index_name,
                              Side side, Names names) {
+    return index_definition(scope, index, {index_name, scope.table, true}, side, names);
+}
+
+std::string index_definition(const CarryScope &scope, uint32_t index, const IndexPlace &place,
+                             Side side, Names names) {
     const Rows head = query(
         R"(SELECT i.indisunique, m.amname, i.indnkeyatts, c.relname,
                   pg_get_expr(i.indpred, i.indrelid),
@@ -89,9 +94,9 @@ std::string index_definition(const CarryScope &scope, uint32_t index, const std:
             .push_back(key_definition(scope, keys, row, side, names, object));
 
     std::string text =
-        fmt::format("CREATE {}INDEX CONCURRENTLY {} ON {} USING {} ({})",
-                    head.boolean(0, 0) ? "UNIQUE " : "", Identifier(index_name), scope.table,
-                    Identifier(head.text(0, 1)), fmt::join(key_columns, ", "));
+        fmt::format("CREATE {}INDEX {}{} ON {} USING {} ({})", head.boolean(0, 0) ? "UNIQUE " : "",
+                    place.concurrently ? "CONCURRENTLY " : "", Identifier(place.index_name),
+                    place.table, Identifier(head.text(0, 1)), fmt::join(key_columns, ", "));
     if (!included.empty()) text += fmt::format(" INCLUDE ({})", fmt::join(included, ", "));
     if (head.boolean(0, 7)) text += " NULLS NOT DISTINCT";
     if (head.null_text(0, 5)) text += fmt::format(" WITH ({})", head.text(0, 5));

@@ -14,6 +14,16 @@ namespace zdm {
 std::string index_definition(const CarryScope &scope, uint32_t index, const std::string &index_name,
                              Side side, Names names);
 
+// The same for another table (a partition, whose columns have the same names) or ONLY one, and not
+// always CONCURRENTLY.
+struct IndexPlace {
+    std::string index_name;
+    std::string table;  // quoted, with ONLY where it is meant
+    bool concurrently = true;
+};
+std::string index_definition(const CarryScope &scope, uint32_t index, const IndexPlace &place,
+                             Side side, Names names);
+
 Step create_index_step(Phase phase, const std::string &index, const std::string &definition);
 Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &index);
 // For the old side's index that is kept in soak, under its name of this moment: it makes no

@@ -201,6 +201,9 @@ ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,
 /* Makes the index of a primary key or unique constraint a plain index, so that the constraint can
  * be dropped and the index kept. ACCESS EXCLUSIVE on the table is held by the caller. */
 ErrorData *zdm_constraint_release_index(uint32_t constraint);
+/* Takes a partition's index, and the constraint on it, off its parent's. ACCESS EXCLUSIVE on both
+ * tables is held by the caller. */
+ErrorData *zdm_index_detach(uint32_t index);
 /* Whether a unique index refuses duplicates. ACCESS EXCLUSIVE on the table is held by the caller,
  * who knows that there are none where it is set. */
 ErrorData *zdm_index_set_unique(uint32_t index, bool unique);

@@ -8,6 +8,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
@@ -16,6 +17,7 @@
 #include "catalog/pg_trigger.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 /*
@@ -34,6 +36,22 @@ ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,
         ObjectAddressSubSet(column, RelationRelationId, relation, attnums[i]);
         recordDependencyOn(&dependent, &column, DEPENDENCY_NORMAL);
     }
+    CommandCounterIncrement();
+    GUARD_END();
+}
+
+/*
+ * Takes a partition's index off its parent's, with the constraint that it backs, as DETACH
+ * PARTITION does (tablecmds.c): there is no statement for an index alone.
+ */
+ErrorData *zdm_index_detach(uint32_t index) {
+    GUARD_BEGIN();
+    Relation child = index_open(index, AccessExclusiveLock);
+    Oid constraint = get_relation_idx_constraint_oid(child->rd_index->indrelid, index);
+
+    IndexSetParentIndex(child, InvalidOid);
+    if (OidIsValid(constraint)) ConstraintSetParentConstraint(constraint, InvalidOid, InvalidOid);
+    index_close(child, NoLock);
     CommandCounterIncrement();
     GUARD_END();
 }

@@ -21,11 +21,12 @@ struct Carried {
     uint32_t related = 0;  // another relation that cutover must lock because of it; 0: none
     // Which columns it reads, by number: another migration's cutover exchanges names, not numbers.
     std::string columns = {};
+    std::string parent = {};  // the index of the parent table that a partition's one belongs to
 
     bool operator==(const Carried &other) const {
         return carrier == other.carrier && object == other.object &&
                definition == other.definition && shadow_definition == other.shadow_definition &&
-               columns == other.columns;
+               columns == other.columns && parent == other.parent;
     }
     bool operator!=(const Carried &other) const { return !(*this == other); }
 };

@@ -158,6 +158,11 @@ int64_t take_turn(const Migration &migration, bool alone) {
     } catch (Error &error) {
         if (error.sqlstate() == "57P01" || error.sqlstate() == "57P02") throw;
         return record_failure(migration, move, error);
+    } catch (const std::exception &defect) {
+        // A defect of ours is told like any failure: a worker that dies of it would be started
+        // again and again, and say nothing.
+        return record_failure(migration, move,
+                              Error(zdm_error_make("XX000", defect.what(), "", "")));
     }
 }
 

@@ -1,0 +1,73 @@
+-- Keys, indexes and foreign keys of partitioned tables: leaf by leaf beside the writes, put together at cutover
+-- without reading a row. The catalogs are in the end what they were, but for the type.
+CREATE EXTENSION zdm;
+CREATE SCHEMA p;
+SET search_path = p;
+CREATE TABLE m (id integer, at date NOT NULL, v integer, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE m1 PARTITION OF m FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE TABLE m3 PARTITION OF m FOR VALUES FROM ('2026-03-01') TO ('2026-05-01') PARTITION BY RANGE (at);
+CREATE TABLE m31 PARTITION OF m3 FOR VALUES FROM ('2026-03-01') TO ('2026-04-01');
+CREATE TABLE m2 (v integer, gone text, id integer, at date NOT NULL, CONSTRAINT own_name PRIMARY KEY (id, at));
+ALTER TABLE m2 DROP gone;
+ALTER TABLE m ATTACH PARTITION m2 FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+CREATE INDEX m_partial ON m (id DESC, v) WHERE v > 5;
+CREATE UNIQUE INDEX m_including ON m (at, id) INCLUDE (v);
+ALTER TABLE m ADD CONSTRAINT m_unique UNIQUE (id, v, at);
+-- A key from a partitioned table, and from a plain one.
+CREATE TABLE d (id integer, at date, k integer, FOREIGN KEY (id, at) REFERENCES m) PARTITION BY HASH (k);
+CREATE TABLE d0 PARTITION OF d FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE d1 PARTITION OF d FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE e (id integer, at date, FOREIGN KEY (id, at) REFERENCES m ON DELETE SET NULL ON UPDATE CASCADE DEFERRABLE);
+INSERT INTO m SELECT g, date '2026-01-01' + g % 85, g FROM generate_series(1, 3000) g;
+INSERT INTO d SELECT id, at, id FROM m WHERE id > 2000;
+INSERT INTO e SELECT id, at FROM m WHERE id < 1000;
+CREATE VIEW catalogs AS
+    SELECT indrelid::regclass::text AS relation, pg_get_indexdef(indexrelid) AS definition, concat(indisvalid, indisunique, indisprimary, indimmediate) AS marks
+      FROM pg_index WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'p'::regnamespace)
+    UNION ALL
+    SELECT conrelid::regclass::text, concat_ws(' ', conname, pg_get_constraintdef(oid), confrelid::regclass), concat(convalidated, conislocal, coninhcount, conparentid > 0)
+      FROM pg_constraint WHERE connamespace = 'p'::regnamespace AND contype <> 'n';
+CREATE TABLE public.before AS TABLE catalogs;
+SELECT count(*) FROM public.before;
+
+SELECT zdm.change_type('m', 'id', 'bigint', name => 'key');
+CALL zdm.wait('key', 'ready', 60);
+SELECT c.relname, s.object FROM zdm.step s JOIN pg_class c ON c.oid = s.relation WHERE s.kind = 'create_index' ORDER BY 1, 2;
+-- Of a partition that comes later the counterparts are built before cutover.
+CREATE TABLE m32 PARTITION OF m3 FOR VALUES FROM ('2026-04-01') TO ('2026-05-01');
+INSERT INTO public.before SELECT * FROM catalogs WHERE definition ~ 'm32' AND definition !~ 'zdm';
+SELECT zdm.cutover('key');
+CALL zdm.wait('key', 'soak', 60);
+\d m
+\d m2
+\d d0
+\d e
+INSERT INTO m (id, at) VALUES (5, '2026-01-06');
+INSERT INTO m (id, at) VALUES (5, '2026-01-06') ON CONFLICT (id, at) DO NOTHING;
+INSERT INTO d (id, at, k) VALUES (77777, '2026-01-06', 1);
+DELETE FROM m WHERE id = 3000;
+DELETE FROM m WHERE id = 5;
+UPDATE m SET id = 1000000 WHERE id = 6;
+SELECT count(*) FILTER (WHERE id IS NULL), count(*) FILTER (WHERE id = 1000000) FROM e;
+SELECT zdm.verify('key');
+SELECT zdm.revert('key');
+CALL zdm.wait('key', 'ready', 60);
+SELECT zdm.verify('key');
+TABLE public.before EXCEPT TABLE catalogs;
+SELECT zdm.cutover('key');
+CALL zdm.wait('key', 'soak', 60);
+SELECT zdm.contract('key');
+CALL zdm.wait('key', 'done', 60);
+TABLE public.before EXCEPT TABLE catalogs;
+TABLE catalogs EXCEPT TABLE public.before;
+SELECT tableoid::regclass, pg_typeof(max(id)), count(*) FROM m GROUP BY 1 ORDER BY 1::text;
+-- Given up after the counterparts were built.
+SELECT zdm.change_type('m', 'id', 'numeric(20)', name => 'again');
+CALL zdm.wait('again', 'ready', 60);
+SELECT zdm.abort('again');
+CALL zdm.wait('again', 'aborted', 60);
+TABLE catalogs EXCEPT TABLE public.before;
+SET client_min_messages = warning;
+DROP SCHEMA p CASCADE;
+DROP TABLE public.before;
+DROP EXTENSION zdm;

@@ -1,0 +1,274 @@
+// Indexes of a partitioned table, with the primary keys and unique constraints that they back.
+//
+// The server builds nothing concurrently on a partitioned table, and its constraints take no
+// existing index. So each leaf's counterpart is built beside its writes and stays by itself. At
+// cutover the leaves' old indexes are detached and renamed, and the parents, which have no rows,
+// are dropped; the new leaves take over names and constraints, and the parents are created ONLY and
+// the leaves attached to them, level by level, which checks that they fit and reads no row. Revert
+// is the same with the sides exchanged.
+#include "carry/carrier.hpp"
+#include "carry/index_definition.hpp"
+#include "state/names.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+// An index of the tree: of the table itself, a partition that is partitioned again, or a leaf.
+struct Node {
+    uint32_t index = 0;
+    std::string name;
+    uint32_t table = 0;
+    std::string parent;
+    bool leaf = false;
+    std::string keyword;  // PRIMARY KEY or UNIQUE where a constraint is on it
+    bool usable = true;
+};
+
+// Leaves first, the table's own last.
+std::vector<Node> tree_of(uint32_t index) {
+    const Rows rows = query(
+        R"(SELECT c.oid, c.relname, i.indrelid, p.relname, c.relkind = 'i', 
+                  CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END,
+                  i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered
+                      AND k.condeferrable IS NOT TRUE AND k.contype IS DISTINCT FROM 'x'
+                      AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
+             FROM pg_partition_tree($1::oid::regclass) t
+             JOIN pg_class c ON c.oid = t.relid JOIN pg_index i ON i.indexrelid = c.oid
+             LEFT JOIN pg_class p ON p.oid = t.parentrelid
+             LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
+            ORDER BY t.level DESC, c.oid)",
+        {index});
+    std::vector<Node> nodes;
+    for (size_t row = 0; row < rows.size(); ++row)
+        nodes.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), rows.text(row, 3),
+                         rows.boolean(row, 4), rows.text(row, 5), rows.boolean(row, 6)});
+    return nodes;
+}
+
+std::string quoted_table(const CarryScope &scope, uint32_t table) {
+    return carry_scope(on_table(scope.migration, table), {}).table;
+}
+
+std::string quoted_index(const CarryScope &scope, uint32_t table, const std::string &index) {
+    return fmt::format("{}.{}", carry_scope(on_table(scope.migration, table), {}).schema,
+                       Identifier(index));
+}
+
+// The statement that puts a parent there, without its partitions.
+std::string parent_statement(const CarryScope &scope, const Node &node, Side side, Names names) {
+    const std::string only = "ONLY " + quoted_table(scope, node.table);
+    const std::string index =
+        index_definition(scope, node.index, {node.name, only, false}, side, names);
+    if (node.keyword.empty()) return index;
+    // The same list of columns, as a constraint writes it.
+    const std::string by = " USING btree ", nulls = " NULLS NOT DISTINCT";
+    std::string columns = index.substr(index.find(by) + by.size());
+    std::string keyword = node.keyword;
+    if (const size_t at = columns.find(nulls); at != std::string::npos) {
+        columns.erase(at, nulls.size());
+        keyword += nulls;
+    }
+    return fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {} {}", only, Identifier(node.name),
+                       keyword, columns);
+}
+
+class PartitionedIndex final : public Carrier {
+  public:
+    const char *name() const override { return "partitioned_index"; }
+    int rank() const override { return 55; }
+
+    std::vector<Carried> find(const CarryScope &scope,
+                              std::vector<Dependent> &dependents) const override {
+        std::vector<Carried> found;
+        if (!scope.partitioned || !scope.is_paired()) return found;
+        const Rows rows = query(
+            R"(SELECT i.indexrelid, coalesce(k.oid, 0)
+                 FROM pg_index i LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
+                WHERE i.indrelid = $1::oid ORDER BY i.indexrelid)",
+            {scope.migration.relation});
+        for (size_t row = 0; row < rows.size(); ++row) {
+            const auto tree = tree_of(rows.oid(row, 0));
+            // Left unclaimed, so refused by name.
+            bool usable = true;
+            for (const auto &node : tree) usable = usable && node.usable;
+            if (!usable) continue;
+            const uint32_t constraint = rows.oid(row, 1);
+            const bool ours = constraint != 0 ? claim(dependents, pg_constraint_id, constraint)
+                                              : claim(dependents, pg_class_id, rows.oid(row, 0));
+            if (!ours) continue;
+            for (const auto &node : tree) found.push_back(carried_of(scope, node));
+        }
+        return found;
+    }
+
+    std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
+        if (!is_leaf(carried)) return {};
+        return {on_leaf(
+            carried, create_index_step(Phase::build, carried.shadow, carried.shadow_definition))};
+    }
+
+    std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
+        if (!is_leaf(carried)) return {};
+        return {on_leaf(carried,
+                        drop_index_step(leaf_scope(scope, carried), Phase::build, carried.shadow))};
+    }
+
+    std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
+        if (!is_leaf(carried) || carried.keep_old) return {};
+        return {on_leaf(
+            carried, create_index_step(Phase::soak, old_name(scope, carried), carried.definition))};
+    }
+
+    std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
+        if (!is_leaf(carried) || !carried.keep_old) return {};
+        return {on_leaf(carried, drop_index_step(leaf_scope(scope, carried), Phase::done,
+                                                 old_name(scope, carried)))};
+    }
+
+    // The table's own comes first, its leaves last.
+    void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
+        const uint32_t index = index_named(carried, carried.object);
+        for (const auto &child : children_of(index)) check(zdm_index_detach(child));
+        const uint32_t constraint = constraint_on(index);
+        const bool keep = is_leaf(carried) && (side == Side::new_side || carried.keep_old);
+        const std::string table = quoted_table(scope, carried.related);
+        if (constraint != 0) {
+            if (keep) check(zdm_constraint_release_index(constraint));
+            query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", table,
+                              Identifier(carried.object)));
+        } else if (!keep)
+            query(
+                fmt::format("DROP INDEX {}", quoted_index(scope, carried.related, carried.object)));
+        if (!keep) return;
+        rename(scope, carried, carried.object, side_name(scope, carried, side));
+        if (side == Side::old_side)
+            set_unique(leaf_scope(scope, carried), carried, old_name(scope, carried), false);
+    }
+
+    void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
+        if (!is_leaf(carried)) {
+            query(side == Side::new_side ? carried.shadow_definition : carried.definition);
+            for (const auto &child : load_carried(scope.migration))
+                if (child.carrier == name() && child.parent == carried.object)
+                    query(fmt::format("ALTER INDEX {} ATTACH PARTITION {}",
+                                      quoted_index(scope, carried.related, carried.object),
+                                      quoted_index(scope, child.related, child.object)));
+            return;
+        }
+        const std::string from = side_name(scope, carried, side);
+        if (side == Side::old_side) set_unique(leaf_scope(scope, carried), carried, from, true);
+        const std::string keyword = keyword_of(scope, carried);
+        if (keyword.empty())
+            rename(scope, carried, from, carried.object);
+        else
+            query(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}",
+                              quoted_table(scope, carried.related), Identifier(carried.object),
+                              keyword, Identifier(from)));
+    }
+
+  private:
+    static Carried carried_of(const CarryScope &scope, const Node &node) {
+        const std::string shadow = new_object_name(scope.migration.id, node.name);
+        const auto &mapping = scope.mapping;
+        Carried carried{"partitioned_index",
+                        node.name,
+                        shadow,
+                        "",
+                        "",
+                        true,
+                        node.table,
+                        columns_of(pg_class_id, node.index),
+                        node.parent};
+        if (node.leaf) {
+            const std::string table = quoted_table(scope, node.table);
+            carried.definition = index_definition(
+                scope, node.index, {old_object_name(scope.migration.id, node.name), table, true},
+                Side::old_side, Names::soak);
+            carried.shadow_definition = index_definition(scope, node.index, {shadow, table, true},
+                                                         Side::new_side, Names::before);
+            const bool unique = carried.definition.rfind("CREATE UNIQUE ", 0) == 0;
+            carried.keep_old =
+                mapping.reverse_is_identity() ||
+                (!has_expression(node) && (!unique || mapping.reverse_is_injective()));
+        } else {
+            carried.definition = parent_statement(scope, node, Side::old_side, Names::before);
+            carried.shadow_definition = parent_statement(scope, node, Side::new_side, Names::soak);
+        }
+        return carried;
+    }
+
+    static bool has_expression(const Node &node) {
+        return query(
+                   "SELECT indexprs IS NOT NULL OR indpred IS NOT NULL FROM pg_index WHERE "
+                   "indexrelid = $1::oid",
+                   {node.index})
+            .boolean(0, 0);
+    }
+
+    static bool is_leaf(const Carried &carried) {
+        return carried.definition.find(" CONCURRENTLY ") != std::string::npos;
+    }
+
+    // Of the table's own constraint, which all of its partitions have.
+    static std::string keyword_of(const CarryScope &scope, const Carried &carried) {
+        for (const auto &parent : load_carried(scope.migration))
+            if (parent.carrier == carried.carrier && parent.object == carried.parent) {
+                if (parent.definition.rfind("ALTER TABLE ", 0) != 0) return "";
+                return parent.definition.find(" PRIMARY KEY (") != std::string::npos ? "PRIMARY KEY"
+                                                                                     : "UNIQUE";
+            }
+        return "";
+    }
+
+    static CarryScope leaf_scope(const CarryScope &scope, const Carried &carried) {
+        return carry_scope(on_table(scope.migration, carried.related), {});
+    }
+
+    static Step on_leaf(const Carried &carried, Step step) {
+        step.relation = carried.related;
+        return step;
+    }
+
+    static uint32_t index_named(const Carried &carried, const std::string &index) {
+        const Rows rows = query(
+            R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                WHERE i.indrelid = $1::oid AND c.relname = $2)",
+            {carried.related, index});
+        if (rows.empty())
+            raise(sqlstate::undefined_object, {}, "zdm: there is no index {} any more",
+                  Identifier(index));
+        return rows.oid(0, 0);
+    }
+
+    static std::vector<uint32_t> children_of(uint32_t index) {
+        const Rows rows =
+            query("SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid ORDER BY 1", {index});
+        std::vector<uint32_t> children;
+        for (size_t row = 0; row < rows.size(); ++row) children.push_back(rows.oid(row, 0));
+        return children;
+    }
+
+    static uint32_t constraint_on(uint32_t index) {
+        const Rows rows = query(
+            "SELECT oid FROM pg_constraint WHERE conindid = $1::oid AND contype IN ('p', 'u')",
+            {index});
+        return rows.empty() ? 0 : rows.oid(0, 0);
+    }
+
+    static std::string old_name(const CarryScope &scope, const Carried &carried) {
+        return old_object_name(scope.migration.id, carried.object);
+    }
+    static std::string side_name(const CarryScope &scope, const Carried &carried, Side side) {
+        return side == Side::new_side ? carried.shadow : old_name(scope, carried);
+    }
+    static void rename(const CarryScope &scope, const Carried &carried, const std::string &from,
+                       const std::string &to) {
+        query(fmt::format("ALTER INDEX {} RENAME TO {}", quoted_index(scope, carried.related, from),
+                          Identifier(to)));
+    }
+} const partitioned_index;
+
+}  // namespace
+}  // namespace zdm
