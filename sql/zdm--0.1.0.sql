@@ -188,6 +188,11 @@ CREATE FUNCTION replace_columns(relation regclass, old_columns text[], new_colum
 RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_replace_columns';
 COMMENT ON FUNCTION replace_columns IS 'Replaces columns by others that are computed from them';
 
+CREATE FUNCTION add_constraint(relation regclass, constraint_name text, definition text,
+                               name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_add_constraint';
+COMMENT ON FUNCTION add_constraint IS 'Adds any table constraint; every row is checked beside the writes';
+
 CREATE FUNCTION create_index(definition text, name text DEFAULT NULL)
 RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_create_index';
 COMMENT ON FUNCTION create_index IS 'Any CREATE INDEX statement, built beside the writes in the background';

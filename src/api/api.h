@@ -35,6 +35,10 @@ ErrorData *zdm_api_create_index(const char *definition, const char *name,
 
 ErrorData *zdm_api_drop_index(uint32_t index, const char *name, const char **result) ZDM_NOEXCEPT;
 
+ErrorData *zdm_api_add_constraint(uint32_t relation, const char *constraint_name,
+                                  const char *definition, const char *name,
+                                  const char **result) ZDM_NOEXCEPT;
+
 /* steer.cpp */
 ErrorData *zdm_api_cutover(const char *name, const char **result) ZDM_NOEXCEPT;
 ErrorData *zdm_api_revert(const char *name, const char **result) ZDM_NOEXCEPT;

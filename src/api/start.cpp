@@ -103,8 +103,14 @@ void record(const Table &table, const Draft &draft, Migration migration) {
         }
         plan_mapping(migration);
     }
-    record_event(migration, "start", "queued",
-                 {{"definition", draft.definition}, {"table", table.name}});
+    std::vector<std::pair<std::string, std::string>> detail{{"definition", draft.definition},
+                                                            {"table", table.name}};
+    for (const auto &warning : draft.warnings) {
+        check(zdm_warn(warning.c_str()));
+        detail.push_back({"warning", warning});
+        set_state(*load_migration(migration.id), "running", warning);
+    }
+    record_event(migration, "start", "queued", detail);
     zdm_worker_launch_at_commit();
 }
 
@@ -242,5 +248,19 @@ ErrorData *zdm_api_drop_index(uint32_t index, const char *name, const char **res
         *result = returned(start(
             table_of_index(index), name,
             [&](const Table &table) { return draft_drop_index(table, index); }, Reach::one_table));
+    });
+}
+
+ErrorData *zdm_api_add_constraint(uint32_t relation, const char *constraint_name,
+                                  const char *definition, const char *name,
+                                  const char **result) noexcept {
+    return boundary([&] {
+        *result = returned(start(
+            relation, name,
+            [&](const Table &table) {
+                return draft_add_constraint(table, required(constraint_name, "constraint_name"),
+                                            required(definition, "definition"));
+            },
+            Reach::one_table));
     });
 }

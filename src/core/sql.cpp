@@ -1,5 +1,6 @@
 #include "core/sql.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 
@@ -19,6 +20,16 @@ std::string quote(const Literal &literal) {
     const char *quoted = nullptr;
     check(zdm_quote_literal(literal.text.c_str(), &quoted));
     return quoted;
+}
+
+std::vector<std::string> split(const std::string &text, char separator) {
+    std::vector<std::string> parts;
+    for (size_t from = 0; !text.empty() && from <= text.size();) {
+        const size_t to = std::min(text.find(separator, from), text.size());
+        parts.push_back(text.substr(from, to - from));
+        from = to + 1;
+    }
+    return parts;
 }
 
 std::string with_parameters(const std::string &expression, const std::vector<std::string> &texts) {

@@ -30,6 +30,9 @@ struct Literal {
 std::string quote(const Identifier &identifier);
 std::string quote(const Literal &literal);
 
+// The parts of a text; none of an empty one.
+std::vector<std::string> split(const std::string &text, char separator);
+
 // Replaces $1, $2 ... outside of quotes by the given texts. For what the server has deparsed: it
 // doubles quotes inside of quotes.
 std::string with_parameters(const std::string &expression, const std::vector<std::string> &texts);

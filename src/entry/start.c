@@ -11,6 +11,7 @@
 PG_FUNCTION_INFO_V1(zdm_change_type);
 PG_FUNCTION_INFO_V1(zdm_rename_column);
 PG_FUNCTION_INFO_V1(zdm_replace_columns);
+PG_FUNCTION_INFO_V1(zdm_add_constraint);
 PG_FUNCTION_INFO_V1(zdm_create_index);
 PG_FUNCTION_INFO_V1(zdm_drop_index);
 
@@ -78,5 +79,13 @@ Datum zdm_drop_index(PG_FUNCTION_ARGS) {
         ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                         errmsg("zdm: index cannot be NULL: name the index to drop")));
     CALL(zdm_api_drop_index(PG_GETARG_OID(0), text_argument(fcinfo, 1), &result));
+    PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum zdm_add_constraint(PG_FUNCTION_ARGS) {
+    const char *result;
+
+    CALL(zdm_api_add_constraint(relation_argument(fcinfo), text_argument(fcinfo, 1),
+                                text_argument(fcinfo, 2), text_argument(fcinfo, 3), &result));
     PG_RETURN_TEXT_P(cstring_to_text(result));
 }

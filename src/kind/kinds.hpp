@@ -27,4 +27,8 @@ Draft draft_create_index(const Table &table, const std::string &statement);
 uint32_t table_of_index(uint32_t index);
 Draft draft_drop_index(const Table &table, uint32_t index);
 
+// definition: what stands behind ADD CONSTRAINT name.
+Draft draft_add_constraint(const Table &table, const std::string &constraint_name,
+                           const std::string &definition);
+
 }  // namespace zdm

@@ -184,6 +184,7 @@ typedef struct ZdmConstraint {
     int referenced_count; /* 0: its primary key */
     const char *const *referenced_columns;
     const char *index_body; /* of a key: as in ZdmIndexDefinition */
+    const char *options;    /* of a key: " WITH (...)" or "" */
     const char *tablespace;
     const char *index; /* USING INDEX; NULL: build one */
 } ZdmConstraint;
@@ -191,6 +192,9 @@ typedef struct ZdmConstraint {
 /* What stands behind ADD CONSTRAINT name. ACCESS SHARE on the relation. */
 ErrorData *zdm_constraint_parse(uint32_t relation, const char *name, const char *text,
                                 ZdmConstraint *constraint);
+
+/* Whether ADD FOREIGN KEY ... NOT VALID works on a partitioned table. */
+bool zdm_has_not_valid_partitioned_foreign_key(void);
 
 /* Raises a WARNING to the caller's client. */
 ErrorData *zdm_warn(const char *message);

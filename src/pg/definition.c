@@ -460,9 +460,13 @@ static void describe_key(Relation rel, Constraint *constraint, ZdmConstraint *re
     appendStringInfo(&text, "USING btree (%s)", column_list(keys));
     if (included != NIL) appendStringInfo(&text, " INCLUDE (%s)", column_list(included));
     if (constraint->nulls_not_distinct) appendStringInfoString(&text, " NULLS NOT DISTINCT");
+    result->options = "";
     if (constraint->options != NIL) {
+        int plain = text.len;
+
         appendStringInfoString(&text, " WITH ");
         append_options(&text, constraint->options);
+        result->options = pstrdup(text.data + plain);
     }
     result->index_body = text.data;
     result->columns = text_array(keys, &result->column_count);
@@ -523,4 +527,8 @@ ErrorData *zdm_constraint_parse(uint32_t relation, const char *name, const char 
     if (zdm_constraint_is_temporal(constraint)) result->type = CONSTRAINT_EXCLUSION;
     relation_close(rel, NoLock);
     GUARD_END();
+}
+
+bool zdm_has_not_valid_partitioned_foreign_key(void) {
+    return ZDM_NOT_VALID_PARTITIONED_FOREIGN_KEY;
 }

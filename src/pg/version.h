@@ -119,3 +119,6 @@ static inline bool zdm_constraint_is_temporal(const Constraint *constraint) {
     return false;
 #endif
 }
+
+/* 18 adds a foreign key NOT VALID to a partitioned table. */
+#define ZDM_NOT_VALID_PARTITIONED_FOREIGN_KEY (PG_VERSION_NUM >= 180000)

@@ -15,16 +15,6 @@ constexpr const char *phase_names[] = {"queued", "expand", "backfill", "build", 
     "id, name, kind, relation, relation_name, owner, definition, phase, target, state, message, " \
     "error_code, revertible, evaluation, array_to_string(settings, E'\\x01')"
 
-std::vector<std::string> split(const std::string &text, char separator) {
-    std::vector<std::string> parts;
-    for (size_t from = 0; !text.empty() && from <= text.size();) {
-        const size_t to = std::min(text.find(separator, from), text.size());
-        parts.push_back(text.substr(from, to - from));
-        from = to + 1;
-    }
-    return parts;
-}
-
 Migration from_row(const Rows &rows, size_t row) {
     Migration migration;
     migration.id = rows.integer(row, 0);

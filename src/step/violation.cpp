@@ -22,8 +22,9 @@ Violations summary(const std::vector<std::string> &keys, bool more) {
 }  // namespace
 
 std::string Violations::in_words() const {
-    return fmt::format("{}{} row{} (such as {})", more ? "more than " : "", count,
-                       count == 1 ? "" : "s", examples);
+    const bool all_shown = !more && count <= static_cast<int64_t>(examples_shown);
+    return fmt::format("{}{} row{} ({}{})", more ? "more than " : "", count, count == 1 ? "" : "s",
+                       all_shown ? "" : "such as ", examples);
 }
 
 std::string row_key(uint32_t relation, const std::string &qualifier) {

@@ -11,7 +11,7 @@ struct Violations {
     bool more = false;  // there are more than zdm.verify_limit
     std::string examples;
 
-    // "3 rows (such as {"id": 1}, ...)"
+    // "4 rows (such as {"id": 1}, {"id": 2}, {"id": 3})"
     std::string in_words() const;
 };
 
