@@ -114,6 +114,40 @@ void record(const Table &table, const Draft &draft, Migration migration) {
     zdm_worker_launch_at_commit();
 }
 
+bool asks_for_nothing(const Draft &draft) {
+    return draft.steps.empty() && !draft.plan && draft.mapping.new_columns.empty();
+}
+
+std::string lock_of(const std::string &statement) {
+    if (statement.rfind("CREATE ", 0) == 0) return "SHARE";
+    if (statement.rfind("UPDATE ", 0) == 0) return "ROW EXCLUSIVE";
+    return "ACCESS EXCLUSIVE";
+}
+
+// zdm.mode = direct: the plain DDL, now, as the caller; the migration is written down as done, so
+// that whatever steers it later finds nothing to do.
+void do_at_once(const Table &table, const Draft &draft, Migration migration) {
+    if (draft.direct.empty() && !asks_for_nothing(draft))
+        raise(sqlstate::unsupported, {},
+              "zdm: zdm.mode = direct has no way to do {} on {}; SET zdm.mode = online for it",
+              draft.kind, table.name);
+    std::vector<Step> steps;
+    for (const auto &statement : draft.direct) {
+        query(statement);
+        steps.push_back({0, Phase::done, "direct", "", "Plain DDL in the caller's transaction",
+                         statement, lock_of(statement)});
+    }
+    for (const auto &warning : draft.warnings) check(zdm_warn(warning.c_str()));
+    migration.target = Phase::done;
+    migration.revertible = false;
+    migration.id = insert_migration(migration);
+    insert_steps(migration, steps);
+    for (const auto &step : load_steps(migration.id)) set_step_state(migration, step, "done");
+    record_event(migration, "start", "queued",
+                 {{"definition", draft.definition}, {"table", table.name}, {"mode", "direct"}});
+    set_phase(*load_migration(migration.id), Phase::done);
+}
+
 // The server's parser knows neither table nor migration; several clients show the message alone.
 template <typename Body>
 void naming_table(const Table &table, Body &&body) {
@@ -158,6 +192,10 @@ std::string start(uint32_t relation, const char *given_name,
     migration.revertible = revertible(draft);
     migration.settings = session_settings();
     migration.evaluation = evaluation_settings(draft);
+    if (zdm_settings().direct) {
+        naming_table(table, [&] { do_at_once(table, draft, migration); });
+        return migration.name;
+    }
     // Another session may start the same one at this moment: the index decides, after its commit.
     const auto lost = attempt({"23505"}, [&] { record(table, draft, migration); });
     if (lost) {

@@ -2,6 +2,7 @@
 // cutover. Where the server can change the type without a rewrite there is nothing to shadow: one
 // short ALTER. A column that foreign keys connect with others takes them along (cascade), across
 // tables: one migration, one cutover.
+#include "kind/direct.hpp"
 #include "kind/kinds.hpp"
 #include "kind/mapping_plan.hpp"
 #include "state/names.hpp"
@@ -174,6 +175,7 @@ void complete(Draft &draft, const Table &table, const Column &column, const std:
         draft.target = Phase::done;
         draft.steps = {{0, Phase::done, "alter_type", "", "Change the type, which rewrites nothing",
                         sql, "ACCESS EXCLUSIVE"}};
+        draft.direct = {sql};
         return;
     }
     const auto closure =
@@ -186,6 +188,7 @@ void complete(Draft &draft, const Table &table, const Column &column, const std:
         else
             draft.further.emplace_back(changed.table, std::move(mapping));
     }
+    draft.direct = direct_type_change(table, draft);
 }
 
 }  // namespace

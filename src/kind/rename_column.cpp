@@ -27,6 +27,8 @@ Draft draft_rename_column(const Table &table, const std::string &column_name,
                   Identifier(column_name), table.name);
         self.mapping.old_columns = {{column.name, column.name, column.type_name, "$2", true}};
         self.mapping.new_columns = {{new_name, new_name, column.type_name, "$1", true}};
+        self.direct = {fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", table.quoted,
+                                   Identifier(column.name), Identifier(new_name))};
     };
     return draft;
 }

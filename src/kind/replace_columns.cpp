@@ -2,6 +2,7 @@
 // name), side by side until contract, both writable. What hangs on the old columns has no single
 // successor: NOT NULL and defaults are lifted at cutover, plain indexes go at contract, the rest is
 // refused.
+#include "kind/direct.hpp"
 #include "kind/kinds.hpp"
 #include "kind/mapping_plan.hpp"
 
@@ -121,6 +122,7 @@ Draft draft_replace_columns(const Table &table, const std::vector<std::string> &
                                    [&](const auto &one) { return find_column(table, one.name); });
     draft.complete = [=](Draft &self) {
         complete(self, table, old_names, declared, forward, reverse);
+        self.direct = direct_replacement(table, self.mapping);
     };
     return draft;
 }
