@@ -8,6 +8,7 @@
 // queues for.
 #include "state/discrepancy.hpp"
 #include "state/index.hpp"
+#include "step/interruptible.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/utility.hpp"
@@ -71,7 +72,10 @@ class BuildIndex final : public StepKind {
   private:
     static void build(Turn &turn, const Step &step, const std::string &create_sql) {
         try {
-            run_utility(create_sql);
+            interruptible(turn, [&] {
+                run_utility(create_sql);
+                return true;
+            });
         } catch (Error &error) {
             if (error.sqlstate() == "57P01") throw;
             drop_ours(turn, step);

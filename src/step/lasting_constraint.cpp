@@ -8,6 +8,7 @@
 #include "state/discrepancy.hpp"
 #include "state/index.hpp"
 #include "state/names.hpp"
+#include "step/interruptible.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/violation.hpp"
@@ -166,14 +167,15 @@ class ProveConstraint final : public StepKind {
         in_turn(turn, [&] { request.relations = with_partitions({turn.migration.relation}); });
         request.mode = ZDM_SHARE_UPDATE_EXCLUSIVE;
         request.hold = false;
-        return under_lock_on(turn, step, request, [&] {
+        const auto body = [&] {
             if (constraint.referenced != 0)
                 check(zdm_lock_relations(1, &constraint.referenced, ZDM_ROW_SHARE,
                                          turn.settings.lock_timeout_ms));
             if (!constraint.valid) query(step.sql);
             resolve_discrepancies(turn.migration);
             return Outcome::finished();
-        });
+        };
+        return interruptible(turn, [&] { return under_lock_on(turn, step, request, body); });
     }
 
     // The owner need not be allowed to read the table that a key refers to.

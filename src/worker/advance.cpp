@@ -173,8 +173,11 @@ int64_t advance(const Migration &migration, bool alone) {
         return take_turn(migration, alone);
     } catch (Error &error) {
         // A caller's open transaction has changed this migration (a target, a pause). Not a word of
-        // that can be written down before it ends; so only come back.
-        if (error.sqlstate() != sqlstate::lock_not_available) throw;
+        // that can be written down before it ends; so only come back. Or a statement that was to be
+        // cancelled had just ended.
+        if (error.sqlstate() != sqlstate::lock_not_available &&
+            error.sqlstate() != sqlstate::query_canceled)
+            throw;
         return 100;
     }
 }

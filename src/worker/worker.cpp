@@ -12,6 +12,7 @@
 #include <map>
 
 #include "core/boundary.hpp"
+#include "step/interruptible.hpp"
 #include "worker/advance.hpp"
 
 #include "core/no_postgres.hpp"
@@ -26,6 +27,7 @@ bool take_identity() {
         taken = query("SELECT pg_try_advisory_lock(2053401901, 1)").boolean(0, 0);
         // Tell the one who has it that there is news.
         if (!taken) {
+            interrupt_aborted();
             const Rows rows = query("SELECT zdm.worker_pid()");
             if (rows.null_text(0, 0)) check(zdm_set_latch(static_cast<int>(rows.integer(0, 0))));
         }
