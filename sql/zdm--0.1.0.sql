@@ -257,6 +257,88 @@ CREATE FUNCTION assert_ready(name text) RETURNS boolean
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_assert_ready';
 COMMENT ON FUNCTION assert_ready(text) IS 'True, or error ZD001: the gate for a deploy script';
 
+-- Sizes are known, speeds are not: the database's own earlier passes where there are any, else what a small server
+-- does. Good for telling seconds from hours.
+CREATE FUNCTION planned_steps(migration bigint)
+RETURNS TABLE (ordinal integer, step text, description text, sql text, lock_mode text, blocks text,
+               estimated_seconds double precision, estimated_bytes bigint, warning text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH speed AS (
+        SELECT coalesce(sum(s.blocks * 8192.0) FILTER (WHERE s.kind = 'backfill' AND s.done) / nullif(sum(s.busy_seconds) FILTER (WHERE s.kind = 'backfill' AND s.done), 0), 20e6) AS backfill,
+               coalesce(sum(s.blocks * 8192.0) FILTER (WHERE s.kind = 'verify' AND s.done) / nullif(sum(s.busy_seconds) FILTER (WHERE s.kind = 'verify' AND s.done), 0), 200e6) AS scan,
+               40e6 AS index_build
+          FROM zdm.scan s),
+    planned AS (
+        SELECT s.*, m.revertible, t.oid AS target, h.bytes, h.rows
+          FROM zdm.step s JOIN zdm.migration m ON m.id = s.migration
+          LEFT JOIN pg_class t ON t.oid = CASE WHEN s.relation = 0 THEN m.relation ELSE s.relation END
+          LEFT JOIN LATERAL (
+               SELECT sum(pg_relation_size(c.oid)) AS bytes, sum(greatest(c.reltuples, 0)) AS rows
+                 FROM pg_class c
+                WHERE c.relkind = 'r' AND (c.oid = t.oid OR c.oid IN (SELECT p.relid FROM pg_partition_tree(t.oid::regclass) p WHERE p.isleaf))) h ON true
+         WHERE s.migration = $1)
+    SELECT p.ordinal, p.kind, p.description, p.sql, p.lock_mode,
+           CASE WHEN p.lock_mode = 'ACCESS EXCLUSIVE' THEN 'reads and writes'
+                WHEN p.lock_mode IN ('SHARE', 'SHARE ROW EXCLUSIVE', 'EXCLUSIVE') THEN 'writes'
+                ELSE 'nothing' END,
+           CASE WHEN p.kind = 'backfill' THEN p.bytes / v.backfill
+                WHEN p.kind IN ('verify', 'validate_constraint') THEN p.bytes / v.scan
+                WHEN p.kind LIKE '%index' AND p.kind NOT LIKE 'drop%' THEN p.bytes / v.index_build
+                ELSE 0.05 END::float8,
+           CASE WHEN p.kind = 'backfill' THEN greatest(p.bytes / 10, p.rows * 8)
+                WHEN p.kind LIKE '%index' AND p.kind NOT LIKE 'drop%' THEN p.rows * 30
+                ELSE 0 END::bigint,
+           nullif(concat_ws('; ',
+               CASE WHEN p.kind = 'expand' THEN (
+                    SELECT format('the table is published (%s): a subscriber without the new column stops; add it there first',
+                                  string_agg(quote_ident(u.pubname), ', ' ORDER BY u.pubname))
+                      FROM (SELECT DISTINCT b.pubname FROM pg_publication b
+                             CROSS JOIN LATERAL pg_get_publication_tables(b.pubname) r
+                             WHERE r.relid = p.target OR r.relid IN (SELECT relid FROM pg_partition_tree(p.target::regclass))) u
+                    HAVING count(*) > 0) END,
+               CASE WHEN p.kind LIKE '%index' THEN (
+                    SELECT format('waits for older transactions to end: the oldest runs for %s s', round(extract(epoch FROM clock_timestamp() - min(a.xact_start))))
+                      FROM pg_stat_activity a WHERE a.xact_start < clock_timestamp() - interval '1 minute' AND a.pid <> pg_backend_pid()
+                    HAVING count(*) > 0) END,
+               CASE WHEN p.kind = 'swap' AND NOT p.revertible THEN
+                    'values written after cutover have no way back: give reverse' END,
+               CASE WHEN p.kind = 'contract' THEN 'cannot be reverted' END), '')
+      FROM planned p CROSS JOIN speed v ORDER BY p.ordinal
+$$;
+COMMENT ON FUNCTION planned_steps(bigint) IS 'The steps of a migration, with what they block and about how long they take';
+
+-- The call is made, and its traces are rolled back with a subtransaction; under the caller's own search_path and rights.
+CREATE FUNCTION plan(command text)
+RETURNS TABLE (ordinal integer, step text, description text, sql text, lock_mode text, blocks text,
+               estimated_seconds double precision, estimated_bytes bigint, warning text)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    started text;
+    planned pg_catalog.jsonb;
+BEGIN
+    IF pg_catalog.regexp_match(command, '^\s*select\s+(\*\s+from\s+)?zdm\s*\.\s*(change_type|rename_column|replace_columns|add_column|set_not_null|add_constraint|create_index|drop_index|split_table|drop_column)\s*\(', 'i') IS NULL THEN
+        RAISE EXCEPTION 'zdm: plan takes a call that starts a migration, as SELECT zdm.change_type(...), and not: %', pg_catalog.left(command, 100)
+            USING ERRCODE = 'feature_not_supported';
+    END IF;
+    BEGIN
+        PERFORM pg_catalog.set_config('zdm.mode', 'online', true);
+        EXECUTE command INTO started;
+        SELECT pg_catalog.jsonb_agg(s) INTO planned
+          FROM (SELECT m.id FROM zdm.migration m WHERE m.name OPERATOR(pg_catalog.=) started ORDER BY m.id DESC LIMIT 1) AS latest
+         CROSS JOIN LATERAL zdm.planned_steps(latest.id) AS s;
+        RAISE EXCEPTION USING ERRCODE = 'ZDPLN', MESSAGE = 'zdm: not to be kept';
+    EXCEPTION WHEN SQLSTATE 'ZDPLN' THEN
+        NULL;
+    END;
+    RETURN QUERY SELECT p.* FROM pg_catalog.jsonb_to_recordset(planned) AS p(
+        ordinal integer, step text, description text, sql text, lock_mode text, blocks text,
+        estimated_seconds double precision, estimated_bytes bigint, warning text);
+END
+$$;
+COMMENT ON FUNCTION plan(text) IS 'Every step of a call that starts a migration, without doing any';
+
 CREATE FUNCTION worker_pid() RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
