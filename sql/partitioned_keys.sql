@@ -26,7 +26,9 @@ CREATE VIEW catalogs AS
       FROM pg_index WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'p'::regnamespace)
     UNION ALL
     SELECT conrelid::regclass::text, concat_ws(' ', conname, pg_get_constraintdef(oid), confrelid::regclass), concat(convalidated, conislocal, coninhcount, conparentid > 0)
-      FROM pg_constraint WHERE connamespace = 'p'::regnamespace AND contype <> 'n';
+      FROM pg_constraint WHERE connamespace = 'p'::regnamespace AND contype <> 'n'
+       -- The server names its keys to partitions as it likes.
+       AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = confrelid AND c.relispartition);
 CREATE TABLE public.before AS TABLE catalogs;
 SELECT count(*) FROM public.before;
 
@@ -45,7 +47,6 @@ CALL zdm.wait('key', 'soak', 60);
 INSERT INTO m (id, at) VALUES (5, '2026-01-06');
 INSERT INTO m (id, at) VALUES (5, '2026-01-06') ON CONFLICT (id, at) DO NOTHING;
 INSERT INTO d (id, at, k) VALUES (77777, '2026-01-06', 1);
-DELETE FROM m WHERE id = 3000;
 DELETE FROM m WHERE id = 5;
 UPDATE m SET id = 1000000 WHERE id = 6;
 SELECT count(*) FILTER (WHERE id IS NULL), count(*) FILTER (WHERE id = 1000000) FROM e;
@@ -60,7 +61,7 @@ SELECT zdm.contract('key');
 CALL zdm.wait('key', 'done', 60);
 TABLE public.before EXCEPT TABLE catalogs;
 TABLE catalogs EXCEPT TABLE public.before;
-SELECT tableoid::regclass, pg_typeof(max(id)), count(*) FROM m GROUP BY 1 ORDER BY 1::text;
+SELECT tableoid::regclass, pg_typeof(max(id)), count(*) FROM m GROUP BY tableoid ORDER BY tableoid::regclass::text;
 -- Given up after the counterparts were built.
 SELECT zdm.change_type('m', 'id', 'numeric(20)', name => 'again');
 CALL zdm.wait('again', 'ready', 60);

@@ -60,6 +60,8 @@ CREATE TABLE "A ""b"""."T ""t""" ("c""C" integer DEFAULT 3 CHECK ("c""C" > 0), k
     "ééééééééééééééééééééééééééééééx" integer UNIQUE);
 INSERT INTO "A ""b"""."T ""t""" (k, "ééééééééééééééééééééééééééééééx") SELECT g, g FROM generate_series(1, 10) g;
 SELECT zdm.change_type('"A ""b"""."T ""t"""', 'c"C', 'bigint', name => 'quoted "name" it''s');
+-- The columns in this order.
+CALL zdm.wait('quoted "name" it''s', 'backfill', 60);
 SELECT zdm.change_type('"A ""b"""."T ""t"""', 'ééééééééééééééééééééééééééééééx', 'bigint', name => 'long');
 CALL zdm.wait('quoted "name" it''s', 'ready', 60);
 CALL zdm.wait('long', 'ready', 60);
