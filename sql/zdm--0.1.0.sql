@@ -139,6 +139,19 @@ CREATE TABLE scan (
 COMMENT ON COLUMN scan.root IS 'The table of the migration that this heap belongs to';
 COMMENT ON TABLE scan IS 'Cursor and counters of a pass over one heap (a plain table or a leaf partition); committed with the rows';
 
+CREATE TABLE pacing (
+    migration    bigint PRIMARY KEY REFERENCES migration ON DELETE CASCADE,
+    duty         double precision NOT NULL,
+    level        text NOT NULL CHECK (level IN ('none', 'slow', 'stop')),
+    signal       text NOT NULL,
+    throttled_by text NOT NULL,
+    unreadable   text NOT NULL,
+    updated_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE pacing IS 'How fast the pass of a migration goes, and which signal holds it back; written when that changes';
+COMMENT ON COLUMN pacing.duty IS 'Share of the time that it works';
+COMMENT ON COLUMN pacing.unreadable IS 'Signals that cannot be read, and why; they hold nothing back';
+
 CREATE TABLE discrepancy (
     migration      bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
     name           text NOT NULL,
@@ -400,7 +413,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
        v.rows_done, v.rows_total, v.rows_per_second,
        CASE WHEN v.progress > 0 AND v.progress < 1
             THEN v.busy_seconds / v.progress * (1 - v.progress) END AS eta_seconds,
-       NULL::text AS throttled_by,
+       v.throttled_by,
        v.discrepancies, v.revertible,
        CASE
            WHEN v.phase = 'done' THEN 'nothing: finished'
@@ -434,6 +447,9 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
            coalesce(s.rows_total, 0)::bigint AS rows_total,
            CASE WHEN s.busy_seconds > 0 THEN s.rows_done / s.busy_seconds ELSE 0 END::float8 AS rows_per_second,
            s.busy_seconds,
+           CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND w.pid IS NOT NULL AND NOT s.done
+                THEN nullif(concat_ws('; ', nullif(p.throttled_by, ''), 'cannot read ' || nullif(p.unreadable, '')), '')
+           END AS throttled_by,
            (SELECT count(*) FROM zdm.open_discrepancies d WHERE d.migration = m.id) AS discrepancies,
            greatest(m.updated_at, s.updated_at) AS updated_at
       FROM zdm.migration m
@@ -441,6 +457,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
       LEFT JOIN zdm.build_progress() b
         ON EXISTS (SELECT FROM zdm.migrated_table t WHERE t.migration = m.id AND b.root IN (t.relation, pg_partition_root(t.relation)))
        AND EXISTS (SELECT FROM zdm.step i WHERE i.migration = m.id AND i.state = 'running' AND i.kind IN ('build_index', 'create_index'))
+      LEFT JOIN zdm.pacing p ON p.migration = m.id
       LEFT JOIN LATERAL (
            -- The pass that is running: verify once it has begun, else backfill. Exact in blocks.
            SELECT sum(c.blocks)::float8 AS blocks,
@@ -451,6 +468,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
                            WHEN c.next_block > 0 THEN c.rows_done * c.blocks / c.next_block
                            ELSE c.rows_total END)::float8 AS rows_total,
                   sum(c.busy_seconds) AS busy_seconds,
+                  bool_and(c.done) AS done,
                   max(c.updated_at) AS updated_at
              FROM zdm.scan c
             WHERE c.migration = m.id
@@ -491,4 +509,4 @@ CREATE POLICY table_owner ON discrepancy FOR SELECT
              WHERE t.migration = discrepancy.migration));
 
 GRANT USAGE ON SCHEMA zdm TO PUBLIC;
-GRANT SELECT ON migration, migrated_table, mapped_column, step, carried, scan, event, discrepancy, open_discrepancies, status, metrics TO PUBLIC;
+GRANT SELECT ON migration, migrated_table, mapped_column, step, carried, scan, pacing, event, discrepancy, open_discrepancies, status, metrics TO PUBLIC;

@@ -3,7 +3,7 @@
 #
 # The layers, from top to bottom; a file may include its own layer and those below it:
 #
-#     entry > api > worker > kind > step > signal > lint > carry > state > core > hot > pg
+#     entry > api > worker > kind > step > pace > lint > carry > state > core > hot > pg
 #
 # And the language boundary: postgres.h (or any other header of the server) is for .c files and
 # src/hot only. A C++ file that gets it through one of our own headers breaks the rule too, so the
@@ -18,7 +18,7 @@ find src -type f \( -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp'
     xargs grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]' |
     awk '
     BEGIN {
-        layers = split("pg hot core state carry lint signal step kind worker api entry", name, " ")
+        layers = split("pg hot core state carry lint pace step kind worker api entry", name, " ")
         for (i = 1; i <= layers; i++) rank[name[i]] = i
     }
 

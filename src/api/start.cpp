@@ -19,9 +19,10 @@ namespace zdm {
 namespace {
 
 constexpr const char *recorded_settings[] = {
-    "zdm.lock_timeout", "zdm.batch_time",       "zdm.pace",
-    "zdm.max_workers",  "zdm.max_wal_rate",     "zdm.max_replica_lag",
-    "zdm.min_soak",     "zdm.wait_for_horizon", "zdm.verify_limit"};
+    "zdm.lock_timeout",         "zdm.batch_time",   "zdm.pace",
+    "zdm.max_workers",          "zdm.max_wal_rate", "zdm.max_replica_lag",
+    "zdm.max_replica_lag_size", "zdm.max_impact",   "zdm.min_soak",
+    "zdm.wait_for_horizon",     "zdm.verify_limit"};
 
 // The worker is another process: what this session has set goes with the migration.
 std::vector<std::string> session_settings() {

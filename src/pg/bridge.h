@@ -87,7 +87,9 @@ typedef struct ZdmSettings {
     const char *pace; /* auto, full, or a number */
     int max_workers;
     int max_replica_lag_ms;
+    int max_replica_lag_mb;
     int max_wal_rate_kb;
+    double max_impact;
     int min_soak_seconds;
     bool wait_for_horizon;
     int verify_limit;
@@ -99,6 +101,12 @@ ZdmSettings zdm_settings(void);
 ErrorData *zdm_setting_override(const char *name, const char *value, bool apply);
 /* The value that this session has set itself, NULL where it has the configured one. */
 ErrorData *zdm_setting_of_session(const char *name, const char **value);
+
+/* pressure.c: how the server fares, read in place: cheap enough for many times a second */
+double zdm_cores(void);
+/* Sessions that run at this moment: not idle, not asleep, not waiting for a lock; no workers. */
+int zdm_running_sessions(void);
+uint64_t zdm_own_wal_bytes(void); /* that this process has written */
 
 /* parse.c: types and mapping expressions */
 typedef struct ZdmType {

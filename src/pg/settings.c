@@ -22,7 +22,9 @@ static int batch_time_ms = 10;
 static char *pace = NULL;
 static int max_workers = 1;
 static int max_replica_lag_ms = 1000;
+static int max_replica_lag_mb = 64;
 static int max_wal_rate_kb = 0;
+static double max_impact = 0.05;
 static int min_soak_seconds = 0;
 static int guard_mode = 0;
 static bool wait_for_horizon = false;
@@ -58,6 +60,15 @@ void zdm_settings_define(void) {
     DefineCustomIntVariable("zdm.max_replica_lag", "Replica lag at which the backfill slows down.",
                             NULL, &max_replica_lag_ms, max_replica_lag_ms, 0, INT_MAX, PGC_USERSET,
                             GUC_UNIT_MS, NULL, NULL, NULL);
+    DefineCustomIntVariable("zdm.max_replica_lag_size",
+                            "Replica lag in WAL at which the backfill slows down.", NULL,
+                            &max_replica_lag_mb, max_replica_lag_mb, 0, INT_MAX, PGC_USERSET,
+                            GUC_UNIT_MB, NULL, NULL, NULL);
+    DefineCustomRealVariable("zdm.max_impact",
+                             "Load that the backfill may add, as a share of what sessions put on "
+                             "all cores times its own share of time, 0 = no limit.",
+                             NULL, &max_impact, max_impact, 0, 100, PGC_USERSET, 0, NULL, NULL,
+                             NULL);
     DefineCustomIntVariable("zdm.max_wal_rate", "Own WAL a second, 0 = no limit.", NULL,
                             &max_wal_rate_kb, max_wal_rate_kb, 0, INT_MAX, PGC_USERSET, GUC_UNIT_KB,
                             NULL, NULL, NULL);
@@ -84,7 +95,9 @@ ZdmSettings zdm_settings(void) {
         .pace = pace ? pace : "auto",
         .max_workers = max_workers,
         .max_replica_lag_ms = max_replica_lag_ms,
+        .max_replica_lag_mb = max_replica_lag_mb,
         .max_wal_rate_kb = max_wal_rate_kb,
+        .max_impact = max_impact,
         .min_soak_seconds = min_soak_seconds,
         .wait_for_horizon = wait_for_horizon,
         .verify_limit = verify_limit,

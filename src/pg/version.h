@@ -122,3 +122,14 @@ static inline bool zdm_constraint_is_temporal(const Constraint *constraint) {
 
 /* 18 adds a foreign key NOT VALID to a partitioned table. */
 #define ZDM_NOT_VALID_PARTITIONED_FOREIGN_KEY (PG_VERSION_NUM >= 180000)
+
+#include "storage/proc.h"
+
+/* 18 says what is a session, those before what is not. */
+static inline bool zdm_is_worker(const PGPROC *proc) {
+#if PG_VERSION_NUM >= 180000
+    return !proc->isRegularBackend;
+#else
+    return proc->isBackgroundWorker;
+#endif
+}

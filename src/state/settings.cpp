@@ -1,20 +1,20 @@
 #include "state/settings.hpp"
 
-#include <cstdlib>
-
 #include "core/no_postgres.hpp"
 
 namespace zdm {
 
 namespace {
 
-// Until feedback decides: half of the time leaves the other half to the load.
-constexpr double auto_duty = 0.5;
+constexpr double kilobyte = 1024, megabyte = 1024 * 1024;
 
-double duty_of(const std::string &pace) {
-    if (pace == "auto") return auto_duty;
-    if (pace == "full") return 1;
-    return std::strtod(pace.c_str(), nullptr);
+Limits limits_of(const ZdmSettings &now) {
+    Limits limits;
+    limits.replica_lag_ms = now.max_replica_lag_ms;
+    limits.replica_lag_bytes = now.max_replica_lag_mb * megabyte;
+    limits.wal_bytes_per_second = now.max_wal_rate_kb * kilobyte;
+    limits.impact = now.max_impact;
+    return limits;
 }
 
 }  // namespace
@@ -26,8 +26,8 @@ Settings apply_settings(const Migration &migration) {
                                    setting.substr(equals + 1).c_str(), true));
     }
     const ZdmSettings now = zdm_settings();
-    return {now.lock_timeout_ms,  now.batch_time_ms,    duty_of(now.pace),
-            now.min_soak_seconds, now.wait_for_horizon, now.verify_limit};
+    return {now.lock_timeout_ms,  now.batch_time_ms, now.pace,      now.min_soak_seconds,
+            now.wait_for_horizon, now.verify_limit,  limits_of(now)};
 }
 
 }  // namespace zdm

@@ -28,20 +28,14 @@ class Engine {
     Engine(const Engine &) = delete;
     Engine &operator=(const Engine &) = delete;
 
-    ZdmBackfillReport run(const Settings &settings) {
+    ZdmBackfillReport run(double box_ms, const Settings &settings) {
         ZdmBackfillReport report{};
-        check(zdm_backfill_run(backfill_, box_us(settings), settings.wait_for_horizon, &report));
+        check(zdm_backfill_run(backfill_, static_cast<int64_t>(box_ms * 1000),
+                               settings.wait_for_horizon, &report));
         return report;
     }
 
   private:
-    // Without pauses between boxes a longer one saves work (the movers' index entries in larger
-    // sorted lots), and harms nobody: the engine ends a box as soon as somebody waits for one of
-    // its rows.
-    static int64_t box_us(const Settings &settings) {
-        return int64_t{settings.batch_time_ms} * (settings.duty >= 1 ? 4000 : 1000);
-    }
-
     ZdmBackfill *backfill_ = nullptr;
 };
 
@@ -91,8 +85,16 @@ class Backfill final : public StepKind {
         const double began_ms = zdm_now_ms();
         double saved_ms = began_ms;
         check(zdm_report_activity(fmt::format("zdm backfill of {}", scan.relation_name).c_str()));
+        ZdmBackfillReport report{};
         for (;;) {
-            ZdmBackfillReport report{};
+            if (const auto wait = held_back(turn, scan)) {
+                // What the last boxes have done is committed, but may not be counted yet.
+                in_turn(turn, [&] {
+                    if (progress.rows > 0) save(turn, scan, report, progress);
+                });
+                return *wait;
+            }
+            report = {};
             bool yield = false, held = false;
             std::string slow;
             const double box_ms = zdm_now_ms();
@@ -100,7 +102,7 @@ class Backfill final : public StepKind {
                 check(zdm_setting_override("synchronous_commit", "off", true));
                 {
                     OwnerScope as_owner(turn.migration.owner);
-                    report = engine.run(turn.settings);
+                    report = engine.run(turn.pacer.box_ms(turn.settings), turn.settings);
                 }
                 progress.rows += report.rows_hot + report.rows_moved;
                 progress.rows_hot += report.rows_hot;
@@ -139,7 +141,8 @@ class Backfill final : public StepKind {
             }
             if (report.idle) check(zdm_sleep(idle_pause_ms));
             if (report.waited_for) check(zdm_sleep(1));
-            busy_ms += pace(turn.settings, worked_ms);
+            busy_ms +=
+                pace(turn, {worked_ms, report.rows_hot + report.rows_moved, report.waited_for});
         }
     }
 

@@ -1,16 +1,49 @@
 #include "step/pass.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/no_postgres.hpp"
 
 namespace zdm {
 
-double pace(const Settings &settings, double worked_ms) {
-    const double pause_ms =
-        settings.duty >= 1 ? 0 : std::min(worked_ms * (1 / settings.duty - 1), 10000.0);
-    check(zdm_sleep(static_cast<int64_t>(pause_ms)));
-    return pause_ms;
+namespace {
+
+// A stop is looked at again this often.
+constexpr int64_t stop_pause_ms = 500;
+// How many sessions are at work is asked for this often while we pause.
+constexpr double slice_ms = 50;
+
+}  // namespace
+
+std::optional<Outcome> held_back(Turn &turn, const Scan &scan) {
+    Pacer &pacer = turn.pacer;
+    const double now_ms = zdm_now_ms();
+    if (pacer.is_due(now_ms)) {
+        in_turn(turn, [&] {
+            pacer.look(scan.relation, scan.relation_name, turn.settings);
+            pacer.log().note(turn.migration, pacer.throttle(turn.settings),
+                             pacer.duty(turn.settings), pacer.unreadable(), now_ms);
+        });
+        pacer.log().keep();
+    }
+    if (!pacer.stopped()) return std::nullopt;
+    return Outcome::stand(pacer.stopped()->text, stop_pause_ms);
+}
+
+double pace(Turn &turn, const Box &box) {
+    const double began_ms = zdm_now_ms();
+    const double until_ms = began_ms + turn.pacer.pause_ms(turn.settings, box);
+    double now_ms = began_ms;
+    while (now_ms < until_ms) {
+        const double wake_ms = std::min(now_ms + slice_ms, until_ms);
+        check(zdm_sleep(static_cast<int64_t>(std::ceil(wake_ms - now_ms))));
+        now_ms = zdm_now_ms();
+        turn.pacer.note_running();
+        if (now_ms < wake_ms - 1) break;  // there is news
+    }
+    if (until_ms <= began_ms) turn.pacer.note_running();
+    return now_ms - began_ms;
 }
 
 void note_slowness(Turn &turn, const std::string &reason) {

@@ -1,16 +1,21 @@
 // What backfill and verify have in common: time boxes over one heap after another, each box its own
-// transaction, the cursor committed with what it stands for.
+// transaction, the cursor committed with what it stands for, and the pace of it all.
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "state/scan.hpp"
 #include "step/step.hpp"
 
 namespace zdm {
 
-// Sleeps so that work takes the share of time that zdm.pace allows. Returns what it slept, in ms.
-double pace(const Settings &settings, double worked_ms);
+// Before a box: looks at the signals when it is time to, and notes what has changed in them. Set:
+// nothing may be done at present; save the cursor and return it.
+std::optional<Outcome> held_back(Turn &turn, const Scan &scan);
+
+// After a box: pauses as the signals ask for. Returns for how long, in ms.
+double pace(Turn &turn, const Box &box);
 
 // A pass gives other migrations a turn after this long.
 constexpr double turn_ms = 1000;

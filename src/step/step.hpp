@@ -12,6 +12,7 @@
 
 #include "core/transaction.hpp"
 #include "core/user.hpp"
+#include "pace/pacer.hpp"
 #include "state/mapping.hpp"
 #include "state/migration.hpp"
 #include "state/settings.hpp"
@@ -30,14 +31,18 @@ struct Outcome {
     std::string reason;
     int64_t pause_ms = 0;
     int replan_from = 0;
+    bool midway = false;  // of waiting: the step has begun and goes on where it is
 
     static Outcome finished() { return {}; }
-    static Outcome more() { return {Kind::again, "", 0, 0}; }
+    static Outcome more() { return {Kind::again, "", 0, 0, false}; }
     static Outcome wait(std::string reason, int64_t pause_ms) {
-        return {Kind::waiting, std::move(reason), pause_ms, 0};
+        return {Kind::waiting, std::move(reason), pause_ms, 0, false};
+    }
+    static Outcome stand(std::string reason, int64_t pause_ms) {
+        return {Kind::waiting, std::move(reason), pause_ms, 0, true};
     }
     static Outcome back_to(int ordinal, std::string reason) {
-        return {Kind::replan, std::move(reason), 0, ordinal};
+        return {Kind::replan, std::move(reason), 0, ordinal, false};
     }
     bool is_done() const { return kind == Kind::done; }
 };
@@ -49,6 +54,7 @@ struct Turn {
     Mapping mapping;
     Settings settings;
     bool alone = true;  // no other migration of this database has work
+    Pacer &pacer;
 
     // Reads the migration anew, in the caller's transaction. False: its target, state or settings
     // were changed by somebody, so the step should return and let the worker decide.

@@ -58,16 +58,17 @@ class Verify final : public StepKind {
         check(zdm_report_activity(fmt::format("zdm verify of {}", scan.relation_name).c_str()));
         double slept_ms = 0;
         for (;;) {
+            if (const auto wait = held_back(turn, scan)) return *wait;
             ZdmVerifyReport report{};
             bool yield = false;
             const double box_ms = zdm_now_ms();
             in_turn(turn, [&] {
                 {
                     OwnerScope as_owner(turn.migration.owner);
-                    check(zdm_verify_run(scan.relation, scan.relfilenode, arguments.view(),
-                                         scan.next_block, scan.blocks,
-                                         int64_t{turn.settings.batch_time_ms} * 1000,
-                                         turn.settings.verify_limit, &report));
+                    check(zdm_verify_run(
+                        scan.relation, scan.relfilenode, arguments.view(), scan.next_block,
+                        scan.blocks, static_cast<int64_t>(turn.pacer.box_ms(turn.settings) * 1000),
+                        turn.settings.verify_limit, &report));
                 }
                 yield = !turn.refresh() || (!turn.alone && zdm_now_ms() - began_ms > turn_ms);
                 if (report.rewritten) return;  // refresh_scans starts this heap anew
@@ -81,7 +82,8 @@ class Verify final : public StepKind {
                 save_scan(turn.migration, scan, progress);
             });
             if (report.done || report.rewritten || yield) return Outcome::more();
-            slept_ms = pace(turn.settings, zdm_now_ms() - box_ms);
+            note_slowness(turn, "");
+            slept_ms = pace(turn, {zdm_now_ms() - box_ms, report.rows, false});
         }
     }
 

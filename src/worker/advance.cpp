@@ -54,8 +54,9 @@ void record_outcome(Turn &turn, const Move &move, const Outcome &outcome) {
             break;
         case Outcome::Kind::waiting:
             // While it waits for others the step counts its attempts.
-            set_step_state(migration, *move.step, move.step->state == "done" ? "done" : "waiting",
-                           outcome.reason);
+            if (!outcome.midway)
+                set_step_state(migration, *move.step,
+                               move.step->state == "done" ? "done" : "waiting", outcome.reason);
             set_state(migration, "waiting", outcome.reason);
             break;
         case Outcome::Kind::replan:
@@ -124,8 +125,8 @@ bool reached_ready(const Migration &migration, const std::vector<Step> &steps) {
 
 namespace {
 
-int64_t take_turn(const Migration &migration, bool alone) {
-    Turn turn{migration, {}, {}, alone};
+int64_t take_turn(const Migration &migration, bool alone, Pacer &pacer) {
+    Turn turn{migration, {}, {}, alone, pacer};
     Move move;
     bool at_ready = false;
     in_turn(turn, [&] {
@@ -168,9 +169,9 @@ int64_t take_turn(const Migration &migration, bool alone) {
 
 }  // namespace
 
-int64_t advance(const Migration &migration, bool alone) {
+int64_t advance(const Migration &migration, bool alone, Pacer &pacer) {
     try {
-        return take_turn(migration, alone);
+        return take_turn(migration, alone, pacer);
     } catch (Error &error) {
         // A caller's open transaction has changed this migration (a target, a pause). Not a word of
         // that can be written down before it ends; so only come back. Or a statement that was to be

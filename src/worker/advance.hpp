@@ -7,7 +7,7 @@ namespace zdm {
 
 // Does a bounded piece of work and records how it went: state, message, phase. Returns after how
 // many milliseconds it wants to be called again (0 = at once). Raises only what must end the
-// worker.
-int64_t advance(const Migration &migration, bool alone);
+// worker. The pacer is the one of that migration.
+int64_t advance(const Migration &migration, bool alone, Pacer &pacer);
 
 }  // namespace zdm

@@ -63,6 +63,7 @@ constexpr int64_t longest_sleep_ms = 1000;
 
 void work_until_nothing_is_left() {
     std::map<int64_t, double> not_before_ms;  // by migration: when its pause ends
+    std::map<int64_t, Pacer> pacers;
     for (;;) {
         if (!extension_is_here()) return;
         const auto migrations = migrations_with_work();
@@ -76,7 +77,8 @@ void work_until_nothing_is_left() {
             const bool waits = pause != not_before_ms.end() && pause->second > zdm_now_ms() &&
                                migration.state == "waiting";
             if (!waits) {
-                const int64_t pause_ms = advance(migration, migrations.size() == 1);
+                const int64_t pause_ms =
+                    advance(migration, migrations.size() == 1, pacers[migration.id]);
                 not_before_ms[migration.id] = zdm_now_ms() + static_cast<double>(pause_ms);
                 worked = true;
             }

@@ -1,0 +1,167 @@
+#include "pace/pacer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "core/transaction.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+constexpr double tick_ms = 100;
+constexpr double lowest_duty = 0.01;
+constexpr double first_duty = 0.5;
+constexpr double duty_after_stop = 0.05;
+
+// The band in which the share stays as it is, so that it does not swing.
+constexpr double grow_below = 0.5;
+constexpr double grow_by = 1.1;
+constexpr double shrink_above = 0.8;
+constexpr double shrink_by = 0.95;
+// Signals answer late: wait for the answer before halving again.
+constexpr double between_halvings_ms = 1000;
+
+// A box costs a transaction; shorter ones are mostly that.
+constexpr double shortest_box_ms = 2;
+// Alone on the server a longer one saves work (the movers' index entries in larger sorted lots),
+// and harms nobody: the engine ends a box as soon as somebody waits for one of its rows.
+constexpr double longer_when_alone = 4;
+
+constexpr double longest_pause_ms = 10000;
+constexpr double running_mean_ms = 1000;
+
+// Why a measurement may fail although the server is well: no right, no such file, another version.
+const std::vector<std::string> unreadable_for = {"42501", "42883", "42P01", "42703", "55000",
+                                                 "58P01", "58030", "58000", "22P02", "XX000"};
+
+// Empty: feedback decides.
+std::optional<double> fixed_duty(const Settings &settings) {
+    const char first = settings.pace.empty() ? 'a' : settings.pace[0];
+    if (first == 'a' || first == 'A') return std::nullopt;
+    if (first == 'f' || first == 'F') return 1;
+    return std::strtod(settings.pace.c_str(), nullptr);
+}
+
+}  // namespace
+
+Pacer::Pacer() : budget_duty_(first_duty) {}
+
+bool Pacer::is_due(double now_ms) const { return now_ms - looked_ms_ >= tick_ms; }
+
+void Pacer::look(uint32_t relation, const std::string &relation_name, const Settings &settings) {
+    note_running();
+    const double now_ms = zdm_now_ms();
+    measure_all({now_ms, relation, relation_name, settings.limits, running_, zdm_cores()});
+    decide(now_ms);
+    looked_ms_ = now_ms;
+}
+
+void Pacer::measure_all(const Scene &scene) {
+    unreadable_.clear();
+    for (const Signal *signal : Signal::all()) {
+        Gauge &gauge = gauges_[signal->name()];
+        if (gauge.history.measured_ms == 0 ||
+            scene.now_ms - gauge.history.measured_ms >= signal->period_ms()) {
+            gauge.error.clear();
+            gauge.reading.reset();
+            const auto error = attempt(
+                unreadable_for, [&] { gauge.reading = signal->measure(scene, gauge.history); });
+            if (error) gauge.error = error->what();
+            gauge.history.measured_ms = scene.now_ms;
+        }
+        if (!gauge.error.empty())
+            unreadable_ += fmt::format("{}{} ({})", unreadable_.empty() ? "" : ", ", signal->name(),
+                                       gauge.error);
+    }
+}
+
+void Pacer::decide(double now_ms) {
+    const Reading *worst = nullptr, *stop = nullptr;
+    std::string worst_name, stop_name;
+    ceiling_ = 1;
+    ceiling_by_ = {};
+    for (const auto &[name, gauge] : gauges_) {
+        if (!gauge.reading) continue;
+        const Reading &reading = *gauge.reading;
+        const bool was_stopped = stopped_ && stopped_->signal == name;
+        if (!stop && reading.load >= (was_stopped ? reading.resume_at : reading.stop_at)) {
+            stop = &reading;
+            stop_name = name;
+        }
+        if (reading.ceiling < ceiling_) {
+            ceiling_ = reading.ceiling;
+            ceiling_by_ = {Throttle::Level::slow, name, reading.text};
+        }
+        if (!worst || reading.load > worst->load) {
+            worst = &reading;
+            worst_name = name;
+        }
+    }
+    if (stop) {
+        stopped_ = Throttle{Throttle::Level::stop, stop_name, stop->text};
+        budget_duty_ = std::min(budget_duty_, duty_after_stop);
+        slowed_by_ = {Throttle::Level::slow, stop_name, stop->text};
+        return;
+    }
+    stopped_.reset();
+    const double load = worst ? worst->load : 0;
+    if (load >= shrink_above) {
+        const double lowest = std::min(budget_duty_, std::max(worst->lowest_duty, lowest_duty));
+        if (load < 1)
+            budget_duty_ = std::max(budget_duty_ * shrink_by, lowest);
+        else if (now_ms - halved_ms_ >= between_halvings_ms) {
+            budget_duty_ = std::max(budget_duty_ / 2, lowest);
+            halved_ms_ = now_ms;
+        }
+        slowed_by_ = {Throttle::Level::slow, worst_name, worst->text};
+    } else if (load < grow_below)
+        budget_duty_ = std::min(budget_duty_ * grow_by, 1.0);
+    if (budget_duty_ >= 1) slowed_by_ = {};
+}
+
+double Pacer::duty(const Settings &settings) const {
+    if (const auto fixed = fixed_duty(settings)) return *fixed;
+    return std::max(std::min(budget_duty_, ceiling_), lowest_duty);
+}
+
+double Pacer::box_ms(const Settings &settings) const {
+    const double share = duty(settings), box_ms = settings.batch_time_ms;
+    if (share >= 1) return box_ms * longer_when_alone;
+    if (fixed_duty(settings)) return box_ms;
+    // Short boxes harm less than long ones with longer pauses.
+    return std::max(std::min(box_ms, shortest_box_ms), box_ms * std::sqrt(share));
+}
+
+double Pacer::pause_ms(const Settings &settings, const Box &box) {
+    wal_.spend(zdm_now_ms(), zdm_own_wal_bytes(), settings.limits.wal_bytes_per_second);
+    const double for_duty = box.worked_ms * (1 / duty(settings) - 1);
+    return std::min(std::max(for_duty, wal_.pause_ms()), longest_pause_ms);
+}
+
+void Pacer::note_running() {
+    const double now_ms = zdm_now_ms();
+    const double passed_ms = running_at_ms_ > 0 ? now_ms - running_at_ms_ : running_mean_ms;
+    running_ += (1 - std::exp(-passed_ms / running_mean_ms)) * (zdm_running_sessions() - running_);
+    running_at_ms_ = now_ms;
+}
+
+Throttle Pacer::throttle(const Settings &settings) const {
+    if (stopped_) return *stopped_;
+    const double rate = wal_.rate(), limit = settings.limits.wal_bytes_per_second;
+    if (limit > 0 && rate > 0.7 * limit)
+        return {
+            Throttle::Level::slow, "wal_rate",
+            fmt::format("own WAL {}/s (zdm.max_wal_rate {}/s)", in_bytes(rate), in_bytes(limit))};
+    if (const auto fixed = fixed_duty(settings)) {
+        if (*fixed >= 1) return {};
+        return {Throttle::Level::slow, "pace", fmt::format("zdm.pace = {}", settings.pace)};
+    }
+    if (ceiling_ < 0.9 && ceiling_ <= budget_duty_) return ceiling_by_;
+    return budget_duty_ < 0.9 ? slowed_by_ : Throttle{};
+}
+
+}  // namespace zdm

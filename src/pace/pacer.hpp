@@ -1,0 +1,79 @@
+// How fast a pass over a table may go: from the signals to a share of time (duty) and a box length.
+//
+// Two loops. Signals that follow at once from our own share of time (foreground) give a ceiling.
+// All others are budgets that answer late: the share is halved while one is over
+// its limit, held near it, and grows again when all are well below (as congestion control does).
+// At a hard limit the pass stops, and begins again slowly.
+//
+// zdm.pace = full or a number takes the place of both loops; hard limits and zdm.max_wal_rate hold
+// always.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "pace/signal.hpp"
+#include "pace/throttle_log.hpp"
+#include "pace/wal_budget.hpp"
+
+namespace zdm {
+
+// One box of work.
+struct Box {
+    double worked_ms = 0;
+    int64_t rows = 0;
+    bool waited_for = false;  // somebody waited for a row of ours
+};
+
+class Pacer {
+  public:
+    Pacer();
+
+    // Whether it is time to look again, and the look, in a transaction.
+    bool is_due(double now_ms) const;
+    void look(uint32_t relation, const std::string &relation_name, const Settings &settings);
+
+    // Set: nothing may be done at present, because of this.
+    const std::optional<Throttle> &stopped() const { return stopped_; }
+
+    // How long a box should take, in ms.
+    double box_ms(const Settings &settings) const;
+    // After a box: how long to pause.
+    double pause_ms(const Settings &settings, const Box &box);
+    // Many times a second, while it does not work itself.
+    void note_running();
+
+    // What holds the pass back at present.
+    Throttle throttle(const Settings &settings) const;
+    const std::string &unreadable() const { return unreadable_; }  // signals, in words; "" = none
+    double duty(const Settings &settings) const;
+    ThrottleLog &log() { return log_; }
+
+  private:
+    void measure_all(const Scene &scene);
+    void decide(double now_ms);
+
+    struct Gauge {
+        History history;
+        std::optional<Reading> reading;
+        std::string error;
+    };
+    std::map<std::string, Gauge> gauges_;  // by signal
+    double looked_ms_ = 0;
+
+    double budget_duty_;
+    double halved_ms_ = 0;
+    Throttle slowed_by_;  // the signal that has halved the duty last
+    double ceiling_ = 1;
+    Throttle ceiling_by_;
+    std::optional<Throttle> stopped_;
+    std::string unreadable_;
+
+    double running_ = 0;
+    double running_at_ms_ = 0;
+    WalBudget wal_;
+    ThrottleLog log_;
+};
+
+}  // namespace zdm
