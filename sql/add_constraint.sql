@@ -97,6 +97,45 @@ SELECT zdm.resume('public.keyless.small');
 CALL zdm.wait('public.keyless.small', 'done', 60);
 \d keyless
 
+-- Rows that the owner cannot see, or must not read
+CREATE ROLE zdm_test_owner;
+CREATE SCHEMA apart AUTHORIZATION zdm_test_owner;
+CREATE TABLE apart.hidden (id integer PRIMARY KEY);
+INSERT INTO apart.hidden VALUES (-1), (60);
+ALTER TABLE apart.hidden OWNER TO zdm_test_owner;
+ALTER TABLE apart.hidden ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+GRANT REFERENCES ON customer TO zdm_test_owner;
+SELECT zdm.add_constraint('apart.hidden', 'positive', 'CHECK (id > 0)');
+CALL zdm.wait('apart.hidden.positive', 'done', 60);
+SELECT zdm.add_constraint('apart.hidden', 'refers', 'FOREIGN KEY (id) REFERENCES customer');
+CALL zdm.wait('apart.hidden.refers', 'done', 60);
+SELECT count(*) FROM pg_constraint WHERE conname IN ('positive', 'refers');
+SELECT zdm.abort('apart.hidden.positive'), zdm.abort('apart.hidden.refers');
+CALL zdm.wait('apart.hidden.positive', 'aborted', 60);
+CALL zdm.wait('apart.hidden.refers', 'aborted', 60);
+DROP TABLE apart.hidden;
+DROP SCHEMA apart;
+REVOKE ALL ON customer FROM zdm_test_owner;
+DROP ROLE zdm_test_owner;
+
+-- A table that is renamed and moved meanwhile
+BEGIN;
+SELECT zdm.add_constraint('keyless', 'k', 'UNIQUE (b)') AS name \gset
+SELECT zdm.add_constraint('keyless', 'c', 'CHECK (b > 0)') AS other \gset
+SELECT zdm.create_index('CREATE INDEX keyless_b ON keyless (b)') AS index \gset
+DELETE FROM keyless;
+CREATE SCHEMA "Elsewhere";
+ALTER TABLE keyless RENAME TO "New";
+ALTER TABLE "New" SET SCHEMA "Elsewhere";
+COMMIT;
+CALL zdm.wait(:'name', 'done', 60);
+CALL zdm.wait(:'other', 'done', 60);
+CALL zdm.wait(:'index', 'done', 60);
+\d "Elsewhere"."New"
+ALTER TABLE "Elsewhere"."New" RENAME TO keyless;
+ALTER TABLE "Elsewhere".keyless SET SCHEMA public;
+DROP SCHEMA "Elsewhere";
+
 -- Partitions: what the server can do without reading under lock.
 CREATE TABLE p (id integer, v integer) PARTITION BY LIST (id);
 CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);

@@ -159,7 +159,8 @@ class NameIndex final : public StepKind {
                 query(
                     fmt::format("ALTER INDEX {} RENAME TO {}", index->quoted, Identifier(chosen)));
             } else {
-                query(step.sql);
+                query(fmt::format("ALTER INDEX {}{}", index->quoted,
+                                  step.sql.substr(step.sql.rfind(" RENAME TO "))));
             }
             set_phase(turn.migration, Phase::done);
             return Outcome::finished();
