@@ -4,6 +4,7 @@
 #include "kind/kinds.hpp"
 #include "state/index.hpp"
 #include "state/names.hpp"
+#include "step/partitioned_index.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -75,9 +76,14 @@ void complete(Draft &draft, const Table &table, const std::string &statement) {
     const bool named = definition.name != nullptr;
     draft.direct = {index_text(definition, table.quoted, name, IndexBuild::plain)};
     if (table.partitioned) {
+        const std::string text = index_text(definition, table.quoted, name, IndexBuild::only);
         draft.steps = {{0, Phase::build, "create_partitioned_index", name,
-                        "Create the index without its partitions, which reads no row",
-                        index_text(definition, table.quoted, name, IndexBuild::only), "SHARE"}};
+                        "Create the index without its partitions, which reads no row", text,
+                        "SHARE"}};
+        draft.plan = [=](const Migration &migration) {  // and again when the first step is done
+            OwnerScope as_owner(table.owner);
+            return partition_index_steps(migration, name, text);
+        };
         return;
     }
     const std::string text = index_text(definition, table.quoted, name, IndexBuild::concurrently);

@@ -6,6 +6,8 @@
 // that is created or attached brings its index along. Then each leaf that was there before: built
 // CONCURRENTLY (build_index) and attached, which makes the whole valid at the last one. An index
 // that a leaf has already, equal in all but its name, is attached as it is.
+#include "step/partitioned_index.hpp"
+
 #include <algorithm>
 #include <map>
 
@@ -61,6 +63,54 @@ std::string shadow_name(const Migration &migration, uint32_t leaf) {
     return new_object_name(migration.id, fmt::format("index_{}", leaf));
 }
 
+// Of a leaf, equal in all but its name, and part of no other index.
+std::optional<Index> equal_index(uint32_t leaf, const std::string &meaning) {
+    for (const auto &index : indexes_of(leaf))
+        if (index.valid && !index.attached && index_meaning(index) == meaning) return index;
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<Step> partition_index_steps(const Migration &migration, const std::string &index,
+                                        const std::string &statement) {
+    const auto root = find_index(migration.relation, index);
+    const auto tree = root ? tree_of(root->oid) : std::map<uint32_t, uint32_t>();
+    std::vector<Step> steps;
+    for (const auto &part : parts_of(migration.relation)) {
+        if (!part.leaf || tree.count(part.relation) > 0) continue;
+        const std::string leaf = *quoted_relation(part.relation);
+        const auto equal = equal_index(part.relation, index_meaning(statement, part.relation));
+        const std::string child = equal ? equal->name : shadow_name(migration, part.relation);
+        if (!equal) {
+            Step build{0,
+                       Phase::build,
+                       "build_index",
+                       child,
+                       fmt::format("Build the index of partition {} beside the writes", leaf),
+                       index_text(statement, part.relation, child, IndexBuild::concurrently),
+                       "SHARE UPDATE EXCLUSIVE"};
+            build.related = part.relation;
+            steps.push_back(build);
+        }
+        Step attaching{
+            0,
+            Phase::build,
+            "attach_index",
+            child,
+            fmt::format("Make it part of index {}", Identifier(index)),
+            fmt::format("ALTER INDEX {} ATTACH PARTITION {}", Identifier(index), Identifier(child)),
+            "ACCESS EXCLUSIVE"};
+        attaching.related = part.relation;
+        steps.push_back(attaching);
+    }
+    steps.push_back(
+        {0, Phase::build, "finish_index", index, "See that no partition was missed", "", ""});
+    return steps;
+}
+
+namespace {
+
 class CreatePartitionedIndex final : public StepKind {
   public:
     const char *name() const override { return "create_partitioned_index"; }
@@ -76,7 +126,10 @@ class CreatePartitionedIndex final : public StepKind {
         return under_lock_on(turn, step, request, [&] {
             enter_phase(turn, Phase::build);
             create_upper_indexes(turn, step);
-            plan_leaves(turn, step);
+            // As zdm's own role: the table's owner has no rights on zdm's tables, and needs none.
+            delete_steps_after(turn.migration, step.ordinal);
+            insert_steps(turn.migration,
+                         partition_index_steps(turn.migration, step.object, step.sql));
             return Outcome::finished();
         });
     }
@@ -113,50 +166,6 @@ class CreatePartitionedIndex final : public StepKind {
             attach(tree.at(part.parent), *index);
             give_servers_name(*index);
         }
-    }
-
-    static std::optional<Index> equal_index(uint32_t leaf, const std::string &meaning) {
-        for (const auto &index : indexes_of(leaf))
-            if (index.valid && !index.attached && index_meaning(index) == meaning) return index;
-        return std::nullopt;
-    }
-
-    static void plan_leaves(const Turn &turn, const Step &step) {
-        const auto tree = tree_of(find_index(turn.migration.relation, step.object)->oid);
-        std::vector<Step> steps;
-        for (const auto &part : parts_of(turn.migration.relation)) {
-            if (!part.leaf || tree.count(part.relation) > 0) continue;
-            const std::string leaf = *quoted_relation(part.relation);
-            const auto equal = equal_index(part.relation, index_meaning(step.sql, part.relation));
-            const std::string child =
-                equal ? equal->name : shadow_name(turn.migration, part.relation);
-            if (!equal) {
-                Step build{0,
-                           Phase::build,
-                           "build_index",
-                           child,
-                           fmt::format("Build the index of partition {} beside the writes", leaf),
-                           index_text(step.sql, part.relation, child, IndexBuild::concurrently),
-                           "SHARE UPDATE EXCLUSIVE"};
-                build.related = part.relation;
-                steps.push_back(build);
-            }
-            Step attaching{0,
-                           Phase::build,
-                           "attach_index",
-                           child,
-                           fmt::format("Make it part of index {}", Identifier(step.object)),
-                           fmt::format("ALTER INDEX {} ATTACH PARTITION {}",
-                                       Identifier(step.object), Identifier(child)),
-                           "ACCESS EXCLUSIVE"};
-            attaching.related = part.relation;
-            steps.push_back(attaching);
-        }
-        steps.push_back({0, Phase::build, "finish_index", step.object,
-                         "See that no partition was missed", "", ""});
-        // As zdm's own role: the table's owner has no rights on zdm's tables, and needs none.
-        delete_steps_after(turn.migration, step.ordinal);
-        insert_steps(turn.migration, steps);
     }
 } const create_partitioned_index;
 
