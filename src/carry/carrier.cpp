@@ -54,11 +54,11 @@ std::vector<CarryScope> scopes_of(const Migration &migration) {
 
 namespace {
 
-std::vector<Dependent> dependents_of(const CarryScope &scope) {
+std::vector<Dependent> dependents_of(const CarryScope &scope,
+                                     const std::vector<MappedColumn> &columns) {
     // Not what belongs to the sync trigger of a migration: that one is zdm's own.
     std::vector<std::string> names;
-    for (const auto &column : scope.mapping.old_columns)
-        names.push_back(column.current_name(scope.soak_names));
+    for (const auto &column : columns) names.push_back(column.current_name(scope.soak_names));
     const Rows rows = query(
         R"(SELECT DISTINCT d.classid, d.objid, d.objsubid, pg_describe_object(d.classid, d.objid, d.objsubid)
              FROM pg_depend d
@@ -99,15 +99,7 @@ bool builds_anew(const CarryScope &scope, const std::string &object) {
     return other && other->is_new && other->migration > scope.migration.id;
 }
 
-}  // namespace
-
-std::vector<Carried> find_carried(const CarryScope &scope) {
-    std::vector<Dependent> dependents = dependents_of(scope);
-    std::vector<Carried> all;
-    for (const Carrier *carrier : Carrier::all())
-        for (auto &one : carrier->find(scope, dependents))
-            if (!builds_anew(scope, one.object)) all.push_back(std::move(one));
-
+void refuse_unclaimed(const CarryScope &scope, const std::vector<Dependent> &dependents) {
     std::vector<std::string> unclaimed;
     for (const auto &dependent : dependents)
         if (!dependent.claimed) unclaimed.push_back(dependent.description);
@@ -116,12 +108,64 @@ std::vector<Carried> find_carried(const CarryScope &scope) {
               "zdm: {}: {} depends on it and cannot come along yet; drop it first and create it "
               "again after cutover",
               described(scope), fmt::join(unclaimed, ", "));
+}
+
+}  // namespace
+
+std::vector<Carried> find_carried(const CarryScope &scope) {
+    std::vector<Dependent> dependents = dependents_of(scope, scope.mapping.old_columns);
+    std::vector<Carried> all;
+    for (const Carrier *carrier : Carrier::all())
+        for (auto &one : carrier->find(scope, dependents))
+            if (!builds_anew(scope, one.object)) all.push_back(std::move(one));
+
+    refuse_unclaimed(scope, dependents);
     return all;
+}
+
+std::vector<Carried> find_remade(const CarryScope &scope) {
+    std::vector<Dependent> dependents = dependents_of(
+        scope, scope.soak_names ? scope.mapping.new_columns : scope.mapping.old_columns);
+    dependents.erase(
+        std::remove_if(dependents.begin(), dependents.end(),
+                       [](const Dependent &one) { return one.class_id != pg_rewrite_id; }),
+        dependents.end());
+    std::vector<Carried> all;
+    for (const Carrier *carrier : Carrier::all())
+        if (carrier->is_remade())
+            for (auto &one : carrier->find(scope, dependents)) all.push_back(std::move(one));
+    refuse_unclaimed(scope, dependents);
+    return all;
+}
+
+bool is_remade(const Carried &carried) {
+    return Carrier::find_carrier(carried.carrier).is_remade();
 }
 
 std::string fingerprint(const CarryScope &scope) {
     return query(
-               R"(SELECT md5(concat_ws('|',
+               R"(WITH RECURSIVE reader(oid) AS (
+                      SELECT r.ev_class
+                        FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+                       WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+                         AND (d.refobjid = $1::oid OR d.refobjid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+                      UNION
+                      SELECT r.ev_class
+                        FROM reader JOIN pg_depend d ON d.refobjid = reader.oid JOIN pg_rewrite r ON r.oid = d.objid
+                       WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass)
+                  SELECT md5(concat_ws('|',
+                      (SELECT string_agg(concat_ws(' ', reader.oid, c.xmin, o.rolname, s.nspname,
+                                  (SELECT string_agg(concat_ws(' ', r.oid, r.xmin), ',' ORDER BY r.oid) FROM pg_rewrite r WHERE r.ev_class = c.oid),
+                                  (SELECT string_agg(a.xmin::text, ',' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+                                  (SELECT string_agg(concat_ws(' ', t.oid, t.xmin), ',' ORDER BY t.oid) FROM pg_trigger t WHERE t.tgrelid = c.oid),
+                                  (SELECT string_agg(concat_ws(' ', f.oid, f.xmin), ',' ORDER BY f.oid) FROM pg_attrdef f WHERE f.adrelid = c.oid),
+                                  (SELECT string_agg(concat_ws(' ', x.objsubid, x.xmin), ',' ORDER BY x.objsubid)
+                                     FROM pg_description x WHERE x.classoid = 'pg_class'::regclass AND x.objoid = c.oid),
+                                  (SELECT string_agg(concat_ws(' ', d.classid, d.objid), ',' ORDER BY d.classid, d.objid)
+                                     FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid)),
+                              ',' ORDER BY reader.oid)
+                         FROM reader JOIN pg_class c ON c.oid = reader.oid JOIN pg_roles o ON o.oid = c.relowner
+                         JOIN pg_namespace s ON s.oid = c.relnamespace),
                       (SELECT string_agg(concat_ws(' ', xmin, attname, attnum), ',' ORDER BY attnum)
                          FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0),
                       (SELECT string_agg(concat_ws(' ', classid, objid, refobjsubid), ',' ORDER BY classid, objid, refobjsubid)

@@ -6,6 +6,8 @@
 // online in phase build. Cutover is, in one transaction under ACCESS EXCLUSIVE: every carrier's
 // take_off(old) in reverse order, the renames of the columns, every carrier's put_on(new) in order.
 // Revert is the same with the sides exchanged, after reinstate() has made the old side fit again.
+// What the server stores as a query (views, rules) has no counterpart: it is found again before
+// each swap, and made again from its own text, in which the columns have the application's names.
 #pragma once
 
 #include <optional>
@@ -65,6 +67,10 @@ class Carrier {
     // The online steps that build the counterpart, in phase build.
     virtual std::vector<Step> prepare(const CarryScope &, const Carried &) const { return {}; }
 
+    // Has no counterpart: find() finds it on the columns that have the application's names, in soak
+    // too; put on last, while the new side has the names that find() saw.
+    virtual bool is_remade() const { return false; }
+
     // Under ACCESS EXCLUSIVE, milliseconds: catalog changes only.
     virtual void take_off(const CarryScope &scope, const Carried &carried, Side side) const = 0;
     virtual void put_on(const CarryScope &scope, const Carried &carried, Side side) const = 0;
@@ -93,13 +99,19 @@ class Carrier {
 // All that comes along, in order. Raises ZD004 naming what nobody can carry and what to do.
 std::vector<Carried> find_carried(const CarryScope &scope);
 
+// The remade ones among it, at any time.
+std::vector<Carried> find_remade(const CarryScope &scope);
+
+bool is_remade(const Carried &carried);
+
 // Changes whenever anything that find_carried reads may have changed; cheap enough to look at under
 // ACCESS EXCLUSIVE.
 std::string fingerprint(const CarryScope &scope);
 
 // Acts on pg_depend's entries.
 bool claim(std::vector<Dependent> &dependents, uint32_t class_id, uint32_t object);
-constexpr uint32_t pg_class_id = 1259, pg_attrdef_id = 2604, pg_constraint_id = 2606;
+constexpr uint32_t pg_class_id = 1259, pg_attrdef_id = 2604, pg_constraint_id = 2606,
+                   pg_rewrite_id = 2618;
 
 // Numbers of all columns that an object depends on, for Carried::columns.
 std::string columns_of(uint32_t class_id, uint32_t object);

@@ -223,6 +223,35 @@ ErrorData *zdm_index_set_unique(uint32_t index, bool unique);
  * tables is held by the caller. */
 ErrorData *zdm_constraint_mark_validated(uint32_t constraint);
 
+/* view.c */
+typedef struct ZdmViewColumn {
+    uint32_t relation;
+    int attnum;
+    uint32_t type;
+    int32_t typmod;
+    uint32_t collation;
+} ZdmViewColumn;
+
+/* The columns that a view's query (of pg_get_viewdef) would have if the named columns were of other
+ * types. ACCESS SHARE on the relations. Raises what the server would raise for it: 42883, 42804 ...
+ */
+ErrorData *zdm_view_shape(const char *text, int count, const ZdmViewColumn *columns, int *width,
+                          const ZdmViewColumn **shape);
+
+typedef struct ZdmColumnPair {
+    uint32_t relation;
+    int from, to; /* attnums */
+} ZdmColumnPair;
+
+/* Runs a CREATE VIEW or CREATE RULE of the server's own writing in which the names of the pairs'
+ * columns have been exchanged since. */
+ErrorData *zdm_run_exchanged(const char *text, int count, const ZdmColumnPair *pairs);
+
+/* Whether it has the role's rights and could SET ROLE to it. */
+ErrorData *zdm_role_may_act_as(uint32_t member, uint32_t role, bool *may);
+/* As text of aclitem[]; NULL: the default. attnum 0: of the whole relation. */
+ErrorData *zdm_relation_set_acl(uint32_t relation, int attnum, const char *acl);
+
 /* launch.c */
 void zdm_worker_launch_at_commit(void);
 bool zdm_worker_launch(uint32_t database, uint32_t tablespace); /* false: no slot is free */

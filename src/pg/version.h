@@ -133,3 +133,12 @@ static inline bool zdm_is_worker(const PGPROC *proc) {
     return proc->isBackgroundWorker;
 #endif
 }
+
+/* 16 tells having a role's rights from being allowed to become it. */
+static inline bool zdm_can_set_role(Oid member, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return member_can_set_role(member, role);
+#else
+    return is_member_of_role(member, role);
+#endif
+}

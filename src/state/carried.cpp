@@ -17,6 +17,13 @@ std::vector<Carried> load_carried(const Migration &migration) {
     return carried;
 }
 
+void set_related(const Migration &migration, const Carried &carried, uint32_t related) {
+    catalog(
+        R"(UPDATE zdm.carried SET related = $5::oid
+            WHERE migration = $1::bigint AND relation = $2::oid AND carrier = $3 AND object = $4)",
+        {migration.id, migration.relation, carried.carrier, carried.object, related});
+}
+
 void replace_carried(const Migration &migration, const std::vector<Carried> &carried) {
     catalog("DELETE FROM zdm.carried WHERE migration = $1::bigint AND relation = $2::oid",
             {migration.id, migration.relation});
@@ -38,6 +45,7 @@ std::optional<LaterCutover> cut_over_later(const Migration &migration) {
              JOIN zdm.carried c ON (c.relation, c.carrier, c.object) = (own.relation, own.carrier, own.object)
              JOIN zdm.migration m ON m.id = c.migration
             WHERE own.migration = $1::bigint AND m.id <> $1::bigint AND m.phase = 'soak'
+              AND c.shadow <> ''  -- what has no counterpart is as it is
               AND m.soak_since > o.soak_since
             ORDER BY m.soak_since DESC LIMIT 1)",
         {migration.id});

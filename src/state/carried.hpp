@@ -32,6 +32,8 @@ struct Carried {
 };
 
 std::vector<Carried> load_carried(const Migration &migration);
+// The other relation has another OID now.
+void set_related(const Migration &migration, const Carried &carried, uint32_t related);
 void replace_carried(const Migration &migration, const std::vector<Carried> &carried);
 
 // A migration in soak whose cutover came later and took along something that this one carries too,

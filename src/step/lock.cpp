@@ -14,22 +14,42 @@ namespace {
 // A transaction older than this will not end within a lock_timeout.
 constexpr double old_transaction_seconds = 2;
 
+// Whoever reads a view holds it and then asks for its tables: so do we, from the outermost view in,
+// or each would wait for the other. They were recorded from the innermost out.
+std::vector<uint32_t> views_first(std::vector<uint32_t> tables, std::vector<uint32_t> related) {
+    const Rows rows = query(
+        R"(SELECT c.oid FROM unnest(string_to_array($1, ' ')::oid[]) WITH ORDINALITY AS r(oid, n)
+             JOIN pg_class c ON c.oid = r.oid WHERE c.relkind IN ('v', 'm') ORDER BY n DESC)",
+        {fmt::format("{}", fmt::join(related, " "))});
+    std::vector<uint32_t> relations;
+    for (size_t row = 0; row < rows.size(); ++row) relations.push_back(rows.oid(row, 0));
+    const auto is_view = [views = relations](uint32_t relation) {
+        return std::find(views.begin(), views.end(), relation) != views.end();
+    };
+    related.erase(std::remove_if(related.begin(), related.end(), is_view), related.end());
+    tables.insert(tables.end(), related.begin(), related.end());
+    tables = with_partitions(tables);
+    relations.insert(relations.end(), tables.begin(), tables.end());
+    return relations;
+}
+
 // A step of one table locks that one (and what it is related to); a step of the whole migration
 // all of its tables, and all that what they carry is related to.
-std::vector<uint32_t> tables_of(const Migration &migration, const Step &step) {
-    if (step.relation != 0 && step.related != 0) return {step.relation, step.related};
-    if (step.relation != 0) return {step.relation};
-    std::vector<uint32_t> tables;
+std::vector<uint32_t> relations_of_step(const Migration &migration, const Step &step) {
+    if (step.relation != 0 && step.related != 0)
+        return with_partitions({step.relation, step.related});
+    if (step.relation != 0) return with_partitions({step.relation});
+    std::vector<uint32_t> tables, related;
     for (const auto &seen : on_each_table(migration)) {
         tables.push_back(seen.relation);
         for (const auto &carried : load_carried(seen))
-            if (carried.related != 0) tables.push_back(carried.related);
+            if (carried.related != 0) related.push_back(carried.related);
     }
-    return tables;
+    return views_first(std::move(tables), std::move(related));
 }
 
 std::vector<uint32_t> relations_of(const Migration &migration, const Step &step) {
-    const auto relations = with_partitions(tables_of(migration, step));
+    const auto relations = relations_of_step(migration, step);
     if (std::find(relations.begin(), relations.end(), migration.relation) == relations.end())
         raise(sqlstate::undefined_table, {},
               "{}: the table was dropped; SELECT zdm.abort({}) closes the migration",

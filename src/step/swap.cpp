@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "carry/plan.hpp"
+#include "state/names.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
 #include "step/unfit.hpp"
@@ -26,6 +27,54 @@ void rename_columns(const CarryScope &scope, bool to_soak) {
                                   Identifier(column.current_name(to_soak))));
 }
 
+// Whatever is made again from its text reads the name that the column had on the other side. Where
+// that is not its name from now on (rename_column), it has it for as long as that takes.
+struct BorrowedName {
+    const CarryScope *scope;
+    std::string name, usual;
+    bool taken;  // the other side goes on having it
+    std::string aside;
+};
+
+std::vector<BorrowedName> borrowed_names(const std::vector<CarriedTable> &tables, bool to_soak) {
+    std::vector<BorrowedName> borrowed;
+    for (const auto &[scope, carried] : tables) {
+        if (!scope.is_paired() || !std::any_of(carried.begin(), carried.end(), is_remade)) continue;
+        for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
+            const auto &from = column_at(scope, to_soak ? Side::old_side : Side::new_side, pair);
+            const auto &to = column_at(scope, to_soak ? Side::new_side : Side::old_side, pair);
+            const std::string &name = from.current_name(!to_soak);
+            if (to.current_name(to_soak) != name)
+                borrowed.push_back({&scope, name, to.current_name(to_soak),
+                                    from.current_name(to_soak) == name,
+                                    new_object_name(scope.migration.id, name)});
+        }
+    }
+    return borrowed;
+}
+
+void rename_column(const CarryScope &scope, const std::string &from, const std::string &to) {
+    query(fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", scope.table, Identifier(from),
+                      Identifier(to)));
+}
+
+void put_on_remade(const std::vector<CarriedTable> &tables, const std::vector<CarriedOn> &carried,
+                   bool to_soak) {
+    const auto borrowed = borrowed_names(tables, to_soak);
+    for (const auto &one : borrowed) {
+        if (one.taken) rename_column(*one.scope, one.name, one.aside);
+        rename_column(*one.scope, one.usual, one.name);
+    }
+    for (const auto &one : carried)
+        if (one.carrier->is_remade())
+            one.carrier->put_on(*one.scope, *one.carried,
+                                to_soak ? Side::new_side : Side::old_side);
+    for (const auto &one : borrowed) {
+        rename_column(*one.scope, one.name, one.usual);
+        if (one.taken) rename_column(*one.scope, one.aside, one.name);
+    }
+}
+
 void exchange(std::vector<CarriedTable> tables, bool to_soak) {
     const auto carried = in_rank_order(tables);
     for (const auto &table : tables) drop_sync_trigger(table.scope);
@@ -37,7 +86,10 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
         table.scope.soak_names = to_soak;
     }
     for (const auto &one : carried)
-        one.carrier->put_on(*one.scope, *one.carried, to_soak ? Side::new_side : Side::old_side);
+        if (!one.carrier->is_remade())
+            one.carrier->put_on(*one.scope, *one.carried,
+                                to_soak ? Side::new_side : Side::old_side);
+    put_on_remade(tables, carried, to_soak);
     for (const auto &table : tables) create_sync_trigger(table.scope);
 }
 
@@ -91,9 +143,15 @@ class Swap final : public StepKind {
     Outcome undo(Turn &turn, const Step &step) const override {
         Migration unfit_on;
         int64_t unfit = 0;
+        std::string before;
+        in_turn(turn, [&] {
+            before = fingerprints(turn.migration);
+            find_remade_again(turn.migration);
+        });
         Outcome outcome = under_lock(
             turn, step, ZDM_ACCESS_EXCLUSIVE,
             [&] {
+                if (fingerprints(turn.migration) != before) return Outcome::more();
                 const auto tables = carried_tables(turn.migration);
                 for (const auto &table : tables) {
                     // Under the lock the count is final; the index makes it instant.
@@ -130,13 +188,31 @@ class Swap final : public StepKind {
             return Outcome::back_to(
                 ordinal_of(migration, "backfill"),
                 "a partition was attached since verify: its rows are copied first");
-        for (const auto &scope : scopes_of(migration))
-            if (find_carried(scope) != load_carried(scope.migration))
+        for (const auto &scope : scopes_of(migration)) {
+            const auto now = find_carried(scope), then = load_carried(scope.migration);
+            if (now == then) continue;
+            if (counterparts(now) != counterparts(then))
                 return Outcome::back_to(
                     ordinal_of(migration, "survey"),
                     "indexes or constraints of the old column have changed since they "
                     "were built for the new one");
+            replace_carried(scope.migration, now);
+        }
         return Outcome::finished();
+    }
+
+    static std::vector<Carried> counterparts(std::vector<Carried> carried) {
+        carried.erase(std::remove_if(carried.begin(), carried.end(), is_remade), carried.end());
+        return carried;
+    }
+
+    // Somebody may have changed a view in soak, or created one.
+    static void find_remade_again(const Migration &migration) {
+        for (const auto &scope : scopes_of(migration)) {
+            auto now = counterparts(load_carried(scope.migration));
+            for (auto &one : find_remade(scope)) now.push_back(std::move(one));
+            replace_carried(scope.migration, now);
+        }
     }
 
     static bool refresh_scans_would_add(const Migration &migration) {
