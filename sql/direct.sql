@@ -66,4 +66,14 @@ SELECT zdm.abort('n');
 CALL zdm.wait('n', 'aborted', 60);
 
 DROP TABLE invoice, customer;
+-- Columns
+SET zdm.mode = direct;
+CREATE TABLE person (id integer, first text, last text);
+INSERT INTO person VALUES (1, 'a', 'b'), (2, 'c', NULL);
+SELECT zdm.add_column('person', 'name', 'text', value => 'concat(first, last)', not_null => true, column_default => '''''', name => 'name');
+SELECT zdm.set_not_null('person', 'last', value => '''?''', name => 'last');
+SELECT zdm.drop_column('person', 'first', name => 'first');
+SELECT * FROM person ORDER BY id;
+SELECT attname, attnotnull, atthasdef FROM pg_attribute WHERE attrelid = 'person'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
+DROP TABLE person;
 DROP EXTENSION zdm;

@@ -201,6 +201,21 @@ CREATE FUNCTION replace_columns(relation regclass, old_columns text[], new_colum
 RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_replace_columns';
 COMMENT ON FUNCTION replace_columns IS 'Replaces columns by others that are computed from them';
 
+CREATE FUNCTION add_column(relation regclass, column_name text, column_type text, value text DEFAULT NULL,
+                           not_null boolean DEFAULT false, column_default text DEFAULT NULL,
+                           name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_add_column';
+COMMENT ON FUNCTION add_column IS 'Adds a column, filled and NOT NULL where it is asked for, beside the writes';
+
+CREATE FUNCTION set_not_null(relation regclass, column_name text, value text DEFAULT NULL,
+                             name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_set_not_null';
+COMMENT ON FUNCTION set_not_null IS 'Makes a column NOT NULL, with a value for what is NULL; no row is read under lock';
+
+CREATE FUNCTION drop_column(relation regclass, column_name text, name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_drop_column';
+COMMENT ON FUNCTION drop_column IS 'Hides a column at cutover, drops it at contract; in between there is a way back';
+
 CREATE FUNCTION add_constraint(relation regclass, constraint_name text, definition text,
                                name text DEFAULT NULL)
 RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_add_constraint';

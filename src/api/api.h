@@ -35,6 +35,13 @@ ErrorData *zdm_api_create_index(const char *definition, const char *name,
 
 ErrorData *zdm_api_drop_index(uint32_t index, const char *name, const char **result) ZDM_NOEXCEPT;
 
+ErrorData *zdm_api_add_column(uint32_t relation, const char *column, const char *type,
+                              const char *value, bool not_null, const char *column_default,
+                              const char *name, const char **result) ZDM_NOEXCEPT;
+ErrorData *zdm_api_set_not_null(uint32_t relation, const char *column, const char *value,
+                                const char *name, const char **result) ZDM_NOEXCEPT;
+ErrorData *zdm_api_drop_column(uint32_t relation, const char *column, const char *name,
+                               const char **result) ZDM_NOEXCEPT;
 ErrorData *zdm_api_add_constraint(uint32_t relation, const char *constraint_name,
                                   const char *definition, const char *name,
                                   const char **result) ZDM_NOEXCEPT;

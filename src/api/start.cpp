@@ -90,10 +90,10 @@ void insert_planned(const Migration &migration, const Draft &draft) {
 
 void record(const Table &table, const Draft &draft, Migration migration) {
     migration.id = insert_migration(migration);
-    if (draft.mapping.new_columns.empty())
+    insert_mapping(migration, draft.mapping);
+    if (draft.mapping.new_columns.empty() || draft.plan)
         insert_planned(migration, draft);
     else {
-        insert_mapping(migration, draft.mapping);
         for (const auto &[other, mapping] : draft.further) {
             Migration seen = migration;
             seen.relation = other.relation;
@@ -287,6 +287,36 @@ ErrorData *zdm_api_drop_index(uint32_t index, const char *name, const char **res
         *result = returned(start(
             table_of_index(index), name,
             [&](const Table &table) { return draft_drop_index(table, index); }, Reach::one_table));
+    });
+}
+
+ErrorData *zdm_api_add_column(uint32_t relation, const char *column, const char *type,
+                              const char *value, bool not_null, const char *column_default,
+                              const char *name, const char **result) noexcept {
+    return boundary([&] {
+        *result = returned(start(relation, name, [&](const Table &table) {
+            return draft_add_column(table, required(column, "column_name"),
+                                    required(type, "column_type"), nullable(value), not_null,
+                                    nullable(column_default));
+        }));
+    });
+}
+
+ErrorData *zdm_api_set_not_null(uint32_t relation, const char *column, const char *value,
+                                const char *name, const char **result) noexcept {
+    return boundary([&] {
+        *result = returned(start(relation, name, [&](const Table &table) {
+            return draft_set_not_null(table, required(column, "column_name"), nullable(value));
+        }));
+    });
+}
+
+ErrorData *zdm_api_drop_column(uint32_t relation, const char *column, const char *name,
+                               const char **result) noexcept {
+    return boundary([&] {
+        *result = returned(start(relation, name, [&](const Table &table) {
+            return draft_drop_column(table, required(column, "column_name"));
+        }));
     });
 }
 

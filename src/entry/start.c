@@ -11,6 +11,9 @@
 PG_FUNCTION_INFO_V1(zdm_change_type);
 PG_FUNCTION_INFO_V1(zdm_rename_column);
 PG_FUNCTION_INFO_V1(zdm_replace_columns);
+PG_FUNCTION_INFO_V1(zdm_add_column);
+PG_FUNCTION_INFO_V1(zdm_set_not_null);
+PG_FUNCTION_INFO_V1(zdm_drop_column);
 PG_FUNCTION_INFO_V1(zdm_add_constraint);
 PG_FUNCTION_INFO_V1(zdm_create_index);
 PG_FUNCTION_INFO_V1(zdm_drop_index);
@@ -79,6 +82,32 @@ Datum zdm_drop_index(PG_FUNCTION_ARGS) {
         ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                         errmsg("zdm: index cannot be NULL: name the index to drop")));
     CALL(zdm_api_drop_index(PG_GETARG_OID(0), text_argument(fcinfo, 1), &result));
+    PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum zdm_add_column(PG_FUNCTION_ARGS) {
+    const char *result;
+
+    CALL(zdm_api_add_column(relation_argument(fcinfo), text_argument(fcinfo, 1),
+                            text_argument(fcinfo, 2), text_argument(fcinfo, 3),
+                            !PG_ARGISNULL(4) && PG_GETARG_BOOL(4), text_argument(fcinfo, 5),
+                            text_argument(fcinfo, 6), &result));
+    PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum zdm_set_not_null(PG_FUNCTION_ARGS) {
+    const char *result;
+
+    CALL(zdm_api_set_not_null(relation_argument(fcinfo), text_argument(fcinfo, 1),
+                              text_argument(fcinfo, 2), text_argument(fcinfo, 3), &result));
+    PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum zdm_drop_column(PG_FUNCTION_ARGS) {
+    const char *result;
+
+    CALL(zdm_api_drop_column(relation_argument(fcinfo), text_argument(fcinfo, 1),
+                             text_argument(fcinfo, 2), &result));
     PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 

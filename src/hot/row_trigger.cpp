@@ -125,5 +125,7 @@ extern "C" HeapTuple zdm_hot_sync(FunctionCallInfo fcinfo) {
                    is_update ? data->tg_newslot : data->tg_trigslot};
     if (unlikely(!program->usable)) return write.tuple;
     sync_program_begin_row(program);
+    if (program->only_fills())
+        return sync_all_null(program->new_side, write.row) ? from_old(write) : write.tuple;
     return is_update ? on_update(write, data->tg_trigslot) : on_insert(write);
 }

@@ -107,9 +107,10 @@ struct Compilation {
     bool mutable_expressions;
 };
 
-void read_side(Reader &reader, Relation relation, SyncSide &side, const char **&expressions) {
+void read_side(Reader &reader, Relation relation, SyncSide &side, const char **&expressions,
+               int least) {
     side.count = pg_strtoint32(reader.next());
-    if (side.count < 1 || side.count > MaxHeapAttributeNumber)
+    if (side.count < least || side.count > MaxHeapAttributeNumber)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("zdm: the sync trigger has malformed arguments")));
     side.columns = static_cast<SyncColumn *>(palloc0(sizeof(SyncColumn) * side.count));
@@ -170,8 +171,8 @@ void compile(Relation relation, SyncProgram *program, int count, const char *con
     program->trust_new = strcmp(reader.next(), "new") == 0;
     const char *settings = reader.next();
     const char **reverse, **forward;
-    read_side(reader, relation, program->old_side, reverse);
-    read_side(reader, relation, program->new_side, forward);
+    read_side(reader, relation, program->old_side, reverse, 0);
+    read_side(reader, relation, program->new_side, forward, 1);
 
     Compilation compilation = {relation, program, 0, nullptr, nullptr, false};
     compilation.mapped = static_cast<ZdmMappedColumn *>(
@@ -408,10 +409,11 @@ bool sync_consistent(SyncProgram *program, TupleTableSlot *row) {
         program->econtext->ecxt_per_tuple_memory, sizeof(Datum) * program->most_columns()));
     auto *nulls = static_cast<bool *>(MemoryContextAlloc(program->econtext->ecxt_per_tuple_memory,
                                                          sizeof(bool) * program->most_columns()));
+    if (program->only_fills() && !sync_all_null(program->new_side, row)) return true;
     if (sync_evaluate(program, program->new_side, row, values, nulls, nullptr) &&
         sync_equals(program->new_side, row, values, nulls))
         return true;
-    return program->old_side.fillable &&
+    return !program->only_fills() && program->old_side.fillable &&
            sync_evaluate(program, program->old_side, row, values, nulls, nullptr) &&
            sync_equals(program->old_side, row, values, nulls);
 }

@@ -52,6 +52,8 @@ struct SyncProgram {
 
     const SyncSide &trusted() const { return trust_new ? new_side : old_side; }
     const SyncSide &untrusted() const { return trust_new ? old_side : new_side; }
+    // Without an old side the new one is filled where a writer gives no value, and else left alone.
+    bool only_fills() const { return old_side.count == 0; }
     int most_columns() const { return Max(old_side.count, new_side.count); }
 };
 

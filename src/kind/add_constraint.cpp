@@ -4,6 +4,7 @@
 // way.
 #include "core/user.hpp"
 #include "kind/kinds.hpp"
+#include "kind/not_null_proof.hpp"
 #include "state/index.hpp"
 #include "state/names.hpp"
 
@@ -257,26 +258,6 @@ std::vector<std::string> nullable_columns(const Table &table, const Request &req
     std::vector<std::string> columns;
     for (size_t row = 0; row < rows.size(); ++row) columns.push_back(rows.text(row, 0));
     return columns;
-}
-
-std::vector<Step> not_null_steps(const Table &table, const Migration &migration,
-                                 const std::vector<std::string> &columns) {
-    std::vector<Step> proofs, changes;
-    for (const auto &name : columns) {
-        const Identifier column(name);
-        const std::string proof = new_object_name(migration.id, name + "_not_null");
-        proofs.push_back(
-            impose(table, proof, fmt::format("CHECK ({} IS NOT NULL) NOT VALID", column),
-                   fmt::format("Demand that {} is not NULL in new writes", column), {}));
-        proofs.push_back(prove(table, proof, {}));
-        changes.push_back(
-            {0, Phase::build, "require_not_null", name,
-             fmt::format("Make {} NOT NULL, which is proved and reads no row", column),
-             fmt::format("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL", table.quoted, column),
-             "ACCESS EXCLUSIVE"});
-    }
-    proofs.insert(proofs.end(), changes.begin(), changes.end());
-    return proofs;
 }
 
 // The index, and the constraint that adopts it. Everything as text: the parsed request does not

@@ -27,6 +27,12 @@ Draft draft_create_index(const Table &table, const std::string &statement);
 uint32_t table_of_index(uint32_t index);
 Draft draft_drop_index(const Table &table, uint32_t index);
 
+Draft draft_add_column(const Table &table, const std::string &column_name,
+                       const std::string &column_type, const Text &value, bool not_null,
+                       const Text &column_default);
+Draft draft_set_not_null(const Table &table, const std::string &column_name, const Text &value);
+Draft draft_drop_column(const Table &table, const std::string &column_name);
+
 // definition: what stands behind ADD CONSTRAINT name.
 Draft draft_add_constraint(const Table &table, const std::string &constraint_name,
                            const std::string &definition);

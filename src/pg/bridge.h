@@ -143,6 +143,11 @@ ErrorData *zdm_expression_canonical(uint32_t relation, const char *text, int cou
  * columns were of other types; they become $k in the result. 42883 where an operator is missing. */
 ErrorData *zdm_expression_remap(uint32_t relation, const char *text, int count,
                                 const ZdmColumn *columns, const char **remapped);
+/* A column default under the caller's search_path, made to stand for itself; and whether it has to
+ * be evaluated for every row (ADD COLUMN would rewrite the table). 42804, 0A000 as the server says.
+ */
+ErrorData *zdm_default_parse(const char *text, const ZdmType *type, const char **canonical,
+                             bool *is_volatile);
 /* Whether ALTER COLUMN TYPE would rewrite the table (ATColumnChangeRequiresRewrite). 42804 where
  * there is no assignment cast. */
 ErrorData *zdm_type_change_rewrites(uint32_t relation, int attnum, const ZdmType *type,

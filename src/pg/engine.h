@@ -7,8 +7,8 @@
  *     [0]  "1"                      format of these arguments
  *     [1]  "old" | "new"            the side that the phase trusts
  *     [2]  "" | "TimeZone=UTC;..."  settings to evaluate under, where an expression is not
- * immutable [3]  n                        number of old columns n x (name, reverse)      reverse:
- * canonical expression, "" = not revertible
+ * immutable [3]  n                        number of old columns, 0 = fill the new ones where they
+ * are NULL n x (name, reverse)      reverse: canonical expression, "" = not revertible
  *     [.]  m                        number of new columns
  *          m x (name, forward)      forward: canonical expression
  *

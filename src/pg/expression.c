@@ -75,7 +75,7 @@ static void name_expression(void *text) {
 }
 
 /* Exactly one value and nothing else: no alias, FROM, WHERE, ORDER BY ... */
-static Node *parse_one_value(const char *text) {
+Node *zdm_expression_raw(const char *text) {
     List *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
     SelectStmt *select = (SelectStmt *)linitial_node(RawStmt, statements)->stmt;
     ResTarget *target;
@@ -144,7 +144,7 @@ Node *zdm_expression_parse(Relation relation, const char *text, int column_count
     else
         pstate->p_paramref_hook = parameter_hook;
 
-    node = transformExpr(pstate, parse_one_value(text),
+    node = transformExpr(pstate, zdm_expression_raw(text),
                          is_mapping ? EXPR_KIND_GENERATED_COLUMN : EXPR_KIND_CHECK_CONSTRAINT);
     if (is_mapping) {
         Oid type = exprType(node);

@@ -32,10 +32,14 @@ typedef struct ZdmMappedColumn {
  * Names resolve through the current search_path: the caller pins it for canonical text.
  * explicit_cast: coerce as an explicit cast does, not as an assignment does.
  */
-extern Node *zdm_expression_parse(Relation relation, const char *text, int column_count,
-                                  const ZdmMappedColumn *columns, bool by_name, bool as_parameters,
-                                  Oid target_type, int32 target_typmod, Oid target_collation,
-                                  bool explicit_cast);
+extern /* The parse tree of exactly one value. 42601. */
+    Node *
+    zdm_expression_raw(const char *text);
+
+Node *zdm_expression_parse(Relation relation, const char *text, int column_count,
+                           const ZdmMappedColumn *columns, bool by_name, bool as_parameters,
+                           Oid target_type, int32 target_typmod, Oid target_collation,
+                           bool explicit_cast);
 
 /* True where evaluation raises no error for any input: column copies, casts that are total. */
 extern bool zdm_expression_is_total(Node *expression);

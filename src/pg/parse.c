@@ -4,6 +4,7 @@
 #include "pg/guard.h"
 
 #include "access/table.h"
+#include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -11,6 +12,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
+#include "parser/parse_node.h"
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -108,6 +110,23 @@ ErrorData *zdm_expression_remap(uint32_t relation, const char *text, int count,
         node, deparse_context_for(RelationGetRelationName(rel), relation), false, false);
     AtEOXact_GUC(true, nest);
     table_close(rel, NoLock);
+    GUARD_END();
+}
+
+ErrorData *zdm_default_parse(const char *text, const ZdmType *type, const char **canonical,
+                             bool *is_volatile) {
+    GUARD_BEGIN();
+    ParseState *state = make_parsestate(NULL);
+    Node *node;
+    int nest;
+
+    node = cookDefault(state, zdm_expression_raw(text), type->oid, type->typmod, "the new column",
+                       '\0');
+    *is_volatile = contain_volatile_functions((Node *)expression_planner((Expr *)node));
+    nest = pin_search_path();
+    *canonical = deparse_expression(node, NIL, false, false);
+    AtEOXact_GUC(true, nest);
+    free_parsestate(state);
     GUARD_END();
 }
 

@@ -38,7 +38,7 @@ std::string index_name(const CarryScope &scope) {
 }  // namespace
 
 int64_t count_unfit(const CarryScope &scope) {
-    if (scope.mapping.reverse_is_total()) return 0;
+    if (scope.mapping.new_columns.empty() || scope.mapping.reverse_is_total()) return 0;
     return query(
                fmt::format("SELECT count(*) FROM {} WHERE {}", scope.table, lost_condition(scope)))
         .integer(0, 0);
