@@ -178,8 +178,11 @@ void complete(Draft &draft, const Table &table, const Column &column, const std:
         draft.direct = {sql};
         return;
     }
-    const auto closure =
-        cascade ? closure_of(table, column) : std::vector<Changed>{{table, {column}}};
+    std::vector<Changed> closure;
+    if (cascade)
+        closure = closure_of(table, column);
+    else
+        closure.push_back({table, {column}});
     const Request request{column.name, type, forward, reverse};
     for (const auto &changed : closure) {
         Mapping mapping = mapping_of(changed, draft, request);
