@@ -11,19 +11,19 @@
 namespace zdm {
 
 namespace interruption {
-void mark(const Migration &migration);
-void unmark(const Migration &migration);
+bool mark(const Migration &migration);  // false: somebody else has that lock; then without a mark
+void unmark(const Migration &migration, bool marked);
 }  // namespace interruption
 
 template <typename Body>
 auto interruptible(const Turn &turn, Body &&body) {
-    interruption::mark(turn.migration);
+    const bool marked = interruption::mark(turn.migration);
     try {
         auto result = body();
-        interruption::unmark(turn.migration);
+        interruption::unmark(turn.migration, marked);
         return result;
     } catch (...) {
-        interruption::unmark(turn.migration);
+        interruption::unmark(turn.migration, marked);
         throw;
     }
 }
