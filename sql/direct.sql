@@ -49,6 +49,9 @@ SELECT count(*) FILTER (WHERE phase = 'done'), count(*) FROM zdm.migration;
 SELECT zdm.add_constraint('invoice', 'cheap', 'CHECK (amount < 0.5)');
 SELECT zdm.create_index('CREATE UNIQUE INDEX ON invoice (customer)');
 SELECT count(*) FROM zdm.migration WHERE phase <> 'done';
+CREATE VIEW reads AS SELECT customer FROM invoice;
+SELECT zdm.change_type('invoice', 'customer', 'varchar', forward => 'upper(customer)', cascade => false, name => 'v');
+DROP VIEW reads;
 -- No right is gained by it.
 CREATE ROLE zdm_test_other;
 SET ROLE zdm_test_other;

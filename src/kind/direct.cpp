@@ -17,6 +17,28 @@ std::string forward(const Mapping &mapping, size_t column) {
                            names_of(mapping.old_columns));
 }
 
+// The server does not say in its message which view it is.
+void check_no_views(const Table &table, const Mapping &mapping) {
+    std::vector<std::string> names;
+    for (const auto &column : mapping.old_columns) names.push_back(column.name);
+    const Rows rows = query(
+        R"(SELECT string_agg(DISTINCT format('%I.%I', n.nspname, c.relname), ', ')
+             FROM pg_depend d
+             JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+             JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+             JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid
+              AND a.attname = ANY (string_to_array($2, E'\x01')))",
+        {table.relation, fmt::format("{}", fmt::join(names, "\x01"))});
+    if (rows.null_text(0, 0))
+        raise(
+            sqlstate::unsupported, {},
+            "zdm: cannot change the type of {} of {} with zdm.mode = direct: {} reads it, and the "
+            "server's plain DDL refuses that; SET zdm.mode = online for it, or drop the view "
+            "before and create it after",
+            fmt::join(names, ", "), table.name, rows.text(0, 0));
+}
+
 // The server would cast the default by itself only where an assignment cast exists.
 std::string type_change(const Table &table, const Mapping &mapping) {
     std::vector<std::string> changes;
@@ -72,6 +94,9 @@ void append(std::vector<std::string> &statements, const std::vector<std::string>
 }  // namespace
 
 std::vector<std::string> direct_type_change(const Table &table, const Draft &draft) {
+    if (!zdm_settings().direct) return {};
+    check_no_views(table, draft.mapping);
+    for (const auto &[other, mapping] : draft.further) check_no_views(other, mapping);
     std::vector<uint32_t> tables{table.relation};
     for (const auto &[other, mapping] : draft.further) tables.push_back(other.relation);
     const bool one_column = tables.size() == 1 && draft.mapping.old_columns.size() == 1;
