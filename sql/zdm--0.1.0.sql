@@ -152,6 +152,13 @@ COMMENT ON TABLE pacing IS 'How fast the pass of a migration goes, and which sig
 COMMENT ON COLUMN pacing.duty IS 'Share of the time that it works';
 COMMENT ON COLUMN pacing.unreadable IS 'Signals that cannot be read, and why; they hold nothing back';
 
+CREATE TABLE global_pause (
+    only_one  boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    paused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    paused_by name NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE global_pause IS 'While its one row is there the worker does nothing: pause_all';
+
 CREATE TABLE discrepancy (
     migration      bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
     name           text NOT NULL,
@@ -268,6 +275,14 @@ COMMENT ON PROCEDURE wait(text, text, integer) IS 'Returns when the migration ha
 CREATE FUNCTION wake() RETURNS integer
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_wake';
 COMMENT ON FUNCTION wake() IS 'Makes sure that this database''s worker runs; returns the number of unfinished migrations';
+
+CREATE FUNCTION pause_all() RETURNS integer
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_pause_all';
+COMMENT ON FUNCTION pause_all() IS 'Stops the worker on all migrations of this database; writes stay in sync; returns the number of unfinished migrations. For the extension''s owner';
+
+CREATE FUNCTION resume_all() RETURNS integer
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_resume_all';
+COMMENT ON FUNCTION resume_all() IS 'Goes on after pause_all; a migration that was paused by itself stays so; returns the number of unfinished migrations';
 
 ------------------------------------------------------------------------------------------------
 -- Look
@@ -433,6 +448,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
        CASE
            WHEN v.phase = 'done' THEN 'nothing: finished'
            WHEN v.phase = 'aborted' THEN 'nothing: the table is as it was'
+           WHEN v.paused_all THEN 'SELECT zdm.resume_all()'
            WHEN v.state = 'paused' THEN format('SELECT zdm.resume(%L)', v.name)
            WHEN v.state = 'failed' THEN format('mend what the message says, then SELECT zdm.resume(%L)%s', v.name,
                 CASE WHEN v.phase <> 'soak' THEN format(' or SELECT zdm.abort(%L)', v.name) ELSE '' END)
@@ -445,9 +461,14 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
   FROM (
     SELECT m.id, m.name, m.kind, m.relation_name AS relation, m.phase, m.target, m.revertible,
            m.started_at, w.pid AS worker,
-           CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND w.pid IS NULL
+           m.phase <> m.target AND m.state IN ('running', 'waiting') AND g.paused_by IS NOT NULL AS paused_all,
+           CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND g.paused_by IS NOT NULL
+                THEN 'paused'
+                WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND w.pid IS NULL
                 THEN 'waiting' ELSE m.state END AS state,
-           CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND w.pid IS NULL
+           CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND g.paused_by IS NOT NULL
+                THEN format('all migrations are paused by %I (zdm.pause_all); writes stay in sync', g.paused_by)
+                WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND w.pid IS NULL
                 THEN CASE WHEN pg_is_in_recovery()
                           THEN 'this is a standby: the worker starts after promotion (with preload at once, else on SELECT zdm.wake())'
                           ELSE format('no worker runs in this database: it is starting, or every background worker slot is taken (max_worker_processes = %s); SELECT zdm.wake() tries again',
@@ -462,7 +483,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
            coalesce(s.rows_total, 0)::bigint AS rows_total,
            CASE WHEN s.busy_seconds > 0 THEN s.rows_done / s.busy_seconds ELSE 0 END::float8 AS rows_per_second,
            s.busy_seconds,
-           CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND w.pid IS NOT NULL AND NOT s.done
+           CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND w.pid IS NOT NULL AND g.paused_by IS NULL AND NOT s.done
                 THEN nullif(concat_ws('; ', nullif(p.throttled_by, ''), 'cannot read ' || nullif(p.unreadable, '')), '')
            END AS throttled_by,
            (SELECT count(*) FROM zdm.open_discrepancies d WHERE d.migration = m.id) AS discrepancies,
@@ -472,6 +493,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
       LEFT JOIN zdm.build_progress() b
         ON EXISTS (SELECT FROM zdm.migrated_table t WHERE t.migration = m.id AND b.root IN (t.relation, pg_partition_root(t.relation)))
        AND EXISTS (SELECT FROM zdm.step i WHERE i.migration = m.id AND i.state = 'running' AND i.kind IN ('build_index', 'create_index'))
+      LEFT JOIN zdm.global_pause g ON true
       LEFT JOIN zdm.pacing p ON p.migration = m.id
       LEFT JOIN LATERAL (
            -- The pass that is running: verify once it has begun, else backfill. Exact in blocks.
@@ -524,4 +546,4 @@ CREATE POLICY table_owner ON discrepancy FOR SELECT
              WHERE t.migration = discrepancy.migration));
 
 GRANT USAGE ON SCHEMA zdm TO PUBLIC;
-GRANT SELECT ON migration, migrated_table, mapped_column, step, carried, scan, pacing, event, discrepancy, open_discrepancies, status, metrics TO PUBLIC;
+GRANT SELECT ON migration, migrated_table, mapped_column, step, carried, scan, pacing, global_pause, event, discrepancy, open_discrepancies, status, metrics TO PUBLIC;

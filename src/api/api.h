@@ -56,6 +56,8 @@ ErrorData *zdm_api_resume(const char *name, const char **result) ZDM_NOEXCEPT;
 ErrorData *zdm_api_configure(const char *name, const char *setting, const char *value,
                              const char **result) ZDM_NOEXCEPT;
 ErrorData *zdm_api_wake(int32_t *unfinished) ZDM_NOEXCEPT;
+ErrorData *zdm_api_pause_all(int32_t *unfinished) ZDM_NOEXCEPT;
+ErrorData *zdm_api_resume_all(int32_t *unfinished) ZDM_NOEXCEPT;
 
 /* wait.cpp. atomic: the caller holds a transaction open, so there is nothing to wait in. */
 ErrorData *zdm_api_wait(const char *name, const char *phase, bool has_timeout, int timeout_seconds,

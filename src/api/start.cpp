@@ -18,11 +18,27 @@ namespace zdm {
 
 namespace {
 
-constexpr const char *recorded_settings[] = {
-    "zdm.lock_timeout",         "zdm.batch_time",   "zdm.pace",
-    "zdm.max_workers",          "zdm.max_wal_rate", "zdm.max_replica_lag",
-    "zdm.max_replica_lag_size", "zdm.max_impact",   "zdm.min_soak",
-    "zdm.wait_for_horizon",     "zdm.verify_limit"};
+constexpr const char *recorded_settings[] = {"zdm.lock_timeout",
+                                             "zdm.batch_time",
+                                             "zdm.pace",
+                                             "zdm.max_workers",
+                                             "zdm.max_wal_rate",
+                                             "zdm.max_replica_lag",
+                                             "zdm.max_replica_lag_size",
+                                             "zdm.max_impact",
+                                             "zdm.max_slot_retention",
+                                             "zdm.max_requested_checkpoints",
+                                             "zdm.max_archive_backlog",
+                                             "zdm.max_horizon_age",
+                                             "zdm.max_dead_rows",
+                                             "zdm.min_disk_free",
+                                             "zdm.max_slowdown",
+                                             "zdm.max_row_waits",
+                                             "zdm.max_table_waiters",
+                                             "zdm.window",
+                                             "zdm.min_soak",
+                                             "zdm.wait_for_horizon",
+                                             "zdm.verify_limit"};
 
 // The worker is another process: what this session has set goes with the migration.
 std::vector<std::string> session_settings() {

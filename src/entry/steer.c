@@ -16,6 +16,8 @@ PG_FUNCTION_INFO_V1(zdm_resume);
 PG_FUNCTION_INFO_V1(zdm_configure);
 PG_FUNCTION_INFO_V1(zdm_wait);
 PG_FUNCTION_INFO_V1(zdm_wake);
+PG_FUNCTION_INFO_V1(zdm_pause_all);
+PG_FUNCTION_INFO_V1(zdm_resume_all);
 
 #define STEER(function, api)                          \
     Datum function(PG_FUNCTION_ARGS) {                \
@@ -70,5 +72,19 @@ Datum zdm_wake(PG_FUNCTION_ARGS) {
     int32_t unfinished;
 
     CALL(zdm_api_wake(&unfinished));
+    PG_RETURN_INT32(unfinished);
+}
+
+Datum zdm_pause_all(PG_FUNCTION_ARGS) {
+    int32_t unfinished;
+
+    CALL(zdm_api_pause_all(&unfinished));
+    PG_RETURN_INT32(unfinished);
+}
+
+Datum zdm_resume_all(PG_FUNCTION_ARGS) {
+    int32_t unfinished;
+
+    CALL(zdm_api_resume_all(&unfinished));
     PG_RETURN_INT32(unfinished);
 }

@@ -33,6 +33,11 @@ constexpr double longer_when_alone = 4;
 
 constexpr double longest_pause_ms = 10000;
 constexpr double running_mean_ms = 1000;
+constexpr double row_waits_mean_ms = 2000;
+
+// A mean over less says nothing about a row.
+constexpr double least_row_work_ms = 200;
+constexpr int64_t least_row_count = 2000;
 
 // Why a measurement may fail although the server is well: no right, no such file, another version.
 const std::vector<std::string> unreadable_for = {"42501", "42883", "42P01", "42703", "55000",
@@ -52,10 +57,13 @@ Pacer::Pacer() : budget_duty_(first_duty) {}
 
 bool Pacer::is_due(double now_ms) const { return now_ms - looked_ms_ >= tick_ms; }
 
-void Pacer::look(uint32_t relation, const std::string &relation_name, const Settings &settings) {
+void Pacer::look(const Task &task, const Settings &settings) {
     note_running();
     const double now_ms = zdm_now_ms();
-    measure_all({now_ms, relation, relation_name, settings.limits, running_, zdm_cores()});
+    if (task.relation != measured_relation_) us_per_row_ = row_work_ms_ = row_count_ = 0;
+    measured_relation_ = task.relation;
+    measure_all({now_ms, task.relation, task.relation_name, settings.limits, running_, zdm_cores(),
+                 task.remaining_bytes, us_per_row_, row_waits_});
     decide(now_ms);
     looked_ms_ = now_ms;
 }
@@ -137,9 +145,27 @@ double Pacer::box_ms(const Settings &settings) const {
 }
 
 double Pacer::pause_ms(const Settings &settings, const Box &box) {
-    wal_.spend(zdm_now_ms(), zdm_own_wal_bytes(), settings.limits.wal_bytes_per_second);
+    const double now_ms = zdm_now_ms();
+    note_box(box, now_ms);
+    wal_.spend(now_ms, zdm_own_wal_bytes(), settings.limits.wal_bytes_per_second);
     const double for_duty = box.worked_ms * (1 / duty(settings) - 1);
     return std::min(std::max(for_duty, wal_.pause_ms()), longest_pause_ms);
+}
+
+void Pacer::note_box(const Box &box, double now_ms) {
+    if (box.rows > 0) {  // the others wait for something
+        row_work_ms_ += box.worked_ms;
+        row_count_ += box.rows;
+    }
+    if (row_work_ms_ >= least_row_work_ms && row_count_ >= least_row_count) {
+        us_per_row_ = row_work_ms_ * 1000 / static_cast<double>(row_count_);
+        row_work_ms_ = 0;
+        row_count_ = 0;
+    }
+    const double passed_ms = box_at_ms_ > 0 ? std::max(now_ms - box_at_ms_, 0.001) : 1000;
+    row_waits_ += (1 - std::exp(-passed_ms / row_waits_mean_ms)) *
+                  ((box.waited_for ? 1000 / passed_ms : 0) - row_waits_);
+    box_at_ms_ = now_ms;
 }
 
 void Pacer::note_running() {

@@ -19,6 +19,13 @@
 
 namespace zdm {
 
+// What is being worked on.
+struct Task {
+    uint32_t relation = 0;
+    std::string relation_name;
+    double remaining_bytes = 0;  // that a backfill will still write anew
+};
+
 // One box of work.
 struct Box {
     double worked_ms = 0;
@@ -32,7 +39,7 @@ class Pacer {
 
     // Whether it is time to look again, and the look, in a transaction.
     bool is_due(double now_ms) const;
-    void look(uint32_t relation, const std::string &relation_name, const Settings &settings);
+    void look(const Task &task, const Settings &settings);
 
     // Set: nothing may be done at present, because of this.
     const std::optional<Throttle> &stopped() const { return stopped_; }
@@ -73,6 +80,13 @@ class Pacer {
     double running_ = 0;
     double running_at_ms_ = 0;
     WalBudget wal_;
+    void note_box(const Box &box, double now_ms);
+    double row_work_ms_ = 0;  // since the last mean was taken
+    int64_t row_count_ = 0;
+    double us_per_row_ = 0;
+    uint32_t measured_relation_ = 0;
+    double row_waits_ = 0;
+    double box_at_ms_ = 0;
     ThrottleLog log_;
 };
 

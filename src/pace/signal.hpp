@@ -47,6 +47,9 @@ struct Scene {
     const Limits &limits;
     double running = 0;  // sessions at work at the same time, mean of the last second
     double cores = 1;
+    double remaining_bytes = 0;  // of the heap, that a backfill will still write anew
+    double us_per_row = 0;       // lately; 0: not measured yet
+    double row_waits = 0;        // that others had to wait for a row of ours, a second
 };
 
 class Signal {

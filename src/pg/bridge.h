@@ -90,6 +90,16 @@ typedef struct ZdmSettings {
     int max_replica_lag_mb;
     int max_wal_rate_kb;
     double max_impact;
+    int max_slot_retention;
+    int max_requested_checkpoints;
+    int max_archive_backlog;
+    int max_horizon_age;
+    double max_dead_rows;
+    int min_disk_free_mb;
+    double max_slowdown;
+    int max_row_waits;
+    int max_table_waiters;
+    const char *window;
     int min_soak_seconds;
     bool wait_for_horizon;
     int verify_limit;
@@ -107,6 +117,12 @@ double zdm_cores(void);
 /* Sessions that run at this moment: not idle, not asleep, not waiting for a lock; no workers. */
 int zdm_running_sessions(void);
 uint64_t zdm_own_wal_bytes(void); /* that this process has written */
+/* Checkpoints since the statistics were reset that came before their time. */
+ErrorData *zdm_requested_checkpoints(int64_t *count);
+/* Sessions that wait for a lock on the table itself. */
+ErrorData *zdm_table_waiters(uint32_t relation, int *count);
+/* Bytes that are free where the table lies, or the server's WAL. 58030 where it cannot be asked. */
+ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes);
 
 /* parse.c: types and mapping expressions */
 typedef struct ZdmType {

@@ -4,10 +4,16 @@
  */
 #include "pg/guard.h"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "catalog/pg_tablespace_d.h"
 #include "executor/instrument.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
+#include "utils/lsyscache.h"
 #include "utils/wait_event.h"
 
 #include "pg/version.h"
@@ -50,3 +56,39 @@ int zdm_running_sessions(void) {
 }
 
 uint64_t zdm_own_wal_bytes(void) { return pgWalUsage.wal_bytes; }
+
+ErrorData *zdm_requested_checkpoints(int64_t *count) {
+    GUARD_BEGIN();
+    pgstat_clear_snapshot();
+    *count = zdm_requested_checkpoints_of(pgstat_fetch_stat_checkpointer());
+    GUARD_END();
+}
+
+ErrorData *zdm_table_waiters(uint32_t relation, int *count) {
+    GUARD_BEGIN();
+    LOCKTAG tag;
+
+    SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
+    *count = LockWaiterCount(&tag);
+    GUARD_END();
+}
+
+ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes) {
+    GUARD_BEGIN();
+    Oid tablespace = get_rel_tablespace(relation);
+    char path[MAXPGPATH];
+    struct statvfs disk;
+
+    if (!OidIsValid(tablespace)) tablespace = MyDatabaseTableSpace;
+    if (of_wal)
+        strlcpy(path, "pg_wal", sizeof(path));
+    else if (tablespace == DEFAULTTABLESPACE_OID)
+        strlcpy(path, "base", sizeof(path));
+    else
+        snprintf(path, sizeof(path), "pg_tblspc/%u", tablespace);
+    if (statvfs(path, &disk) != 0)
+        ereport(ERROR, (errcode_for_file_access(),
+                        errmsg("could not ask for free space of \"%s\": %m", path)));
+    *bytes = (double)disk.f_bavail * (double)disk.f_frsize;
+    GUARD_END();
+}

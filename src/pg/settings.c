@@ -25,6 +25,16 @@ static int max_replica_lag_ms = 1000;
 static int max_replica_lag_mb = 64;
 static int max_wal_rate_kb = 0;
 static double max_impact = 0.05;
+static int max_slot_retention = 50;
+static int max_requested_checkpoints = 2;
+static int max_archive_backlog = 20;
+static int max_horizon_age = 5000000;
+static double max_dead_rows = 0.5;
+static int min_disk_free_mb = 256;
+static double max_slowdown = 5;
+static int max_row_waits = 10;
+static int max_table_waiters = 1;
+static char *window = NULL;
 static int min_soak_seconds = 0;
 static int guard_mode = 0;
 static bool wait_for_horizon = false;
@@ -39,6 +49,22 @@ static bool check_pace(char **value, void **extra, GucSource source) {
     ratio = strtod(*value, &end);
     if (end != *value && *end == '\0' && ratio >= 0.01 && ratio <= 1) return true;
     GUC_check_errdetail("zdm.pace is auto, full, or a share of time from 0.01 to 1.");
+    return false;
+}
+
+/* "22:00-06:00", or "" */
+static bool check_window(char **value, void **extra, GucSource source) {
+    int from_hour, from_minute, to_hour, to_minute, length = 0;
+
+    if (**value == '\0') return true;
+    if (sscanf(*value, "%2d:%2d-%2d:%2d%n", &from_hour, &from_minute, &to_hour, &to_minute,
+               &length) == 4 &&
+        length == 11 && (*value)[length] == '\0' && from_hour >= 0 && from_hour <= 23 &&
+        to_hour >= 0 && to_hour <= 23 && from_minute >= 0 && from_minute <= 59 && to_minute >= 0 &&
+        to_minute <= 59 && (from_hour != to_hour || from_minute != to_minute))
+        return true;
+    GUC_check_errdetail(
+        "zdm.window is two times of day, as in 22:00-06:00, or empty for no limit.");
     return false;
 }
 
@@ -69,6 +95,55 @@ void zdm_settings_define(void) {
                              "all cores times its own share of time, 0 = no limit.",
                              NULL, &max_impact, max_impact, 0, 100, PGC_USERSET, 0, NULL, NULL,
                              NULL);
+    DefineCustomIntVariable("zdm.max_slot_retention",
+                            "Percent of max_slot_wal_keep_size that a slot may hold before the "
+                            "backfill slows down, 0 = no limit.",
+                            NULL, &max_slot_retention, max_slot_retention, 0, 100, PGC_USERSET, 0,
+                            NULL, NULL, NULL);
+    DefineCustomIntVariable("zdm.max_requested_checkpoints",
+                            "Checkpoints before their time, in five minutes, before the backfill "
+                            "slows down beside others, 0 = no limit.",
+                            NULL, &max_requested_checkpoints, max_requested_checkpoints, 0, 1000,
+                            PGC_USERSET, 0, NULL, NULL, NULL);
+    DefineCustomIntVariable("zdm.max_archive_backlog",
+                            "WAL segments that wait for the archiver before the backfill slows "
+                            "down, 0 = no limit.",
+                            NULL, &max_archive_backlog, max_archive_backlog, 0, INT_MAX,
+                            PGC_USERSET, 0, NULL, NULL, NULL);
+    DefineCustomIntVariable("zdm.max_horizon_age",
+                            "Age of the oldest snapshot, in transactions, before the backfill "
+                            "slows down, 0 = no limit.",
+                            NULL, &max_horizon_age, max_horizon_age, 0, INT_MAX, PGC_USERSET, 0,
+                            NULL, NULL, NULL);
+    DefineCustomRealVariable("zdm.max_dead_rows",
+                             "Share of dead rows in the table before the backfill slows down, 0 = "
+                             "no limit.",
+                             NULL, &max_dead_rows, max_dead_rows, 0, 1, PGC_USERSET, 0, NULL, NULL,
+                             NULL);
+    DefineCustomIntVariable("zdm.min_disk_free",
+                            "Disk that stays free after all that the rest of the backfill needs, "
+                            "0 = do not look.",
+                            NULL, &min_disk_free_mb, min_disk_free_mb, 0, INT_MAX, PGC_USERSET,
+                            GUC_UNIT_MB, NULL, NULL, NULL);
+    DefineCustomRealVariable("zdm.max_slowdown",
+                             "Time a row, as a multiple of the least seen, before the backfill "
+                             "slows down, 0 = no limit.",
+                             NULL, &max_slowdown, max_slowdown, 0, 1000, PGC_USERSET, 0, NULL, NULL,
+                             NULL);
+    DefineCustomIntVariable("zdm.max_row_waits",
+                            "Waits of others for rows of the backfill, a second, before it slows "
+                            "down, 0 = no limit.",
+                            NULL, &max_row_waits, max_row_waits, 0, INT_MAX, PGC_USERSET, 0, NULL,
+                            NULL, NULL);
+    DefineCustomIntVariable("zdm.max_table_waiters",
+                            "Sessions that wait for a lock on the table before the backfill slows "
+                            "down, 0 = no limit.",
+                            NULL, &max_table_waiters, max_table_waiters, 0, INT_MAX, PGC_USERSET, 0,
+                            NULL, NULL, NULL);
+    DefineCustomStringVariable("zdm.window",
+                               "Time of day in which passes over tables may run; may cross "
+                               "midnight; empty = always.",
+                               NULL, &window, "", PGC_USERSET, 0, check_window, NULL, NULL);
     DefineCustomIntVariable("zdm.max_wal_rate", "Own WAL a second, 0 = no limit.", NULL,
                             &max_wal_rate_kb, max_wal_rate_kb, 0, INT_MAX, PGC_USERSET, GUC_UNIT_KB,
                             NULL, NULL, NULL);
@@ -98,6 +173,16 @@ ZdmSettings zdm_settings(void) {
         .max_replica_lag_mb = max_replica_lag_mb,
         .max_wal_rate_kb = max_wal_rate_kb,
         .max_impact = max_impact,
+        .max_slot_retention = max_slot_retention,
+        .max_requested_checkpoints = max_requested_checkpoints,
+        .max_archive_backlog = max_archive_backlog,
+        .max_horizon_age = max_horizon_age,
+        .max_dead_rows = max_dead_rows,
+        .min_disk_free_mb = min_disk_free_mb,
+        .max_slowdown = max_slowdown,
+        .max_row_waits = max_row_waits,
+        .max_table_waiters = max_table_waiters,
+        .window = window ? window : "",
         .min_soak_seconds = min_soak_seconds,
         .wait_for_horizon = wait_for_horizon,
         .verify_limit = verify_limit,

@@ -123,7 +123,17 @@ static inline bool zdm_constraint_is_temporal(const Constraint *constraint) {
 /* 18 adds a foreign key NOT VALID to a partitioned table. */
 #define ZDM_NOT_VALID_PARTITIONED_FOREIGN_KEY (PG_VERSION_NUM >= 180000)
 
+#include "pgstat.h"
 #include "storage/proc.h"
+
+/* 17 gave the checkpointer's statistics other names. */
+static inline int64 zdm_requested_checkpoints_of(const PgStat_CheckpointerStats *stats) {
+#if PG_VERSION_NUM >= 170000
+    return stats->num_requested;
+#else
+    return stats->requested_checkpoints;
+#endif
+}
 
 /* 18 says what is a session, those before what is not. */
 static inline bool zdm_is_worker(const PGPROC *proc) {

@@ -14,6 +14,16 @@ Limits limits_of(const ZdmSettings &now) {
     limits.replica_lag_bytes = now.max_replica_lag_mb * megabyte;
     limits.wal_bytes_per_second = now.max_wal_rate_kb * kilobyte;
     limits.impact = now.max_impact;
+    limits.slot_retention = now.max_slot_retention / 100.0;
+    limits.requested_checkpoints = now.max_requested_checkpoints;
+    limits.archive_backlog = now.max_archive_backlog;
+    limits.horizon_age = now.max_horizon_age;
+    limits.dead_rows = now.max_dead_rows;
+    limits.disk_free_bytes = now.min_disk_free_mb * megabyte;
+    limits.slowdown = now.max_slowdown;
+    limits.row_waits = now.max_row_waits;
+    limits.table_waiters = now.max_table_waiters;
+    limits.window = now.window;
     return limits;
 }
 

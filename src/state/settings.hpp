@@ -12,6 +12,16 @@ struct Limits {
     double replica_lag_bytes = 0;
     double wal_bytes_per_second = 0;
     double impact = 0;  // share of time that it works, times the cores that sessions keep busy
+    double slot_retention = 0;         // share of max_slot_wal_keep_size
+    double requested_checkpoints = 0;  // in five minutes
+    double archive_backlog = 0;        // WAL segments
+    double horizon_age = 0;            // transactions
+    double dead_rows = 0;              // share of the table's rows
+    double disk_free_bytes = 0;        // the only one that is a least
+    double slowdown = 0;               // time a row over the least seen
+    double row_waits = 0;              // a second
+    double table_waiters = 0;
+    std::string window;  // "22:00-06:00"; "" = always
 };
 
 // The zdm.* settings for one migration: what its owner, database and configuration file say, under

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "pace/horizon.hpp"
+#include "state/global_pause.hpp"
+
 #include "core/no_postgres.hpp"
 
 namespace zdm {
@@ -14,19 +17,29 @@ constexpr int64_t stop_pause_ms = 500;
 // How many sessions are at work is asked for this often while we pause.
 constexpr double slice_ms = 50;
 
+constexpr double block_bytes = 8192;
+
+Task task_of(const Scan &scan) {
+    const uint32_t left = scan.blocks - std::min(scan.next_block, scan.blocks);
+    return {scan.relation, scan.relation_name, scan.kind == "backfill" ? left * block_bytes : 0};
+}
+
 }  // namespace
 
 std::optional<Outcome> held_back(Turn &turn, const Scan &scan) {
     Pacer &pacer = turn.pacer;
     const double now_ms = zdm_now_ms();
+    bool all_paused = false;
     if (pacer.is_due(now_ms)) {
         in_turn(turn, [&] {
-            pacer.look(scan.relation, scan.relation_name, turn.settings);
+            all_paused = everything_is_paused();
+            pacer.look(task_of(scan), turn.settings);
             pacer.log().note(turn.migration, pacer.throttle(turn.settings),
                              pacer.duty(turn.settings), pacer.unreadable(), now_ms);
         });
         pacer.log().keep();
     }
+    if (all_paused) return Outcome::more();  // the worker leaves
     if (!pacer.stopped()) return std::nullopt;
     return Outcome::stand(pacer.stopped()->text, stop_pause_ms);
 }
@@ -53,18 +66,8 @@ void note_slowness(Turn &turn, const std::string &reason) {
 }
 
 std::string horizon_holder() {
-    const Rows rows = query(
-        R"(SELECT format('pid %s (%s, transaction open for %s s)', pid, state,
-                         round(extract(epoch FROM clock_timestamp() - xact_start))), age(backend_xmin) AS age
-             FROM pg_stat_activity
-            WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
-           UNION ALL
-           SELECT format('replication slot %I', slot_name), greatest(age(xmin), age(catalog_xmin))
-             FROM pg_replication_slots WHERE xmin IS NOT NULL
-           UNION ALL
-           SELECT format('prepared transaction %L', gid), age(transaction) FROM pg_prepared_xacts
-            ORDER BY age DESC LIMIT 1)");
-    return rows.empty() ? "an old snapshot" : rows.text(0, 0);
+    const auto oldest = oldest_snapshot();
+    return oldest ? oldest->holder : "an old snapshot";
 }
 
 }  // namespace zdm

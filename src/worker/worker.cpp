@@ -12,6 +12,7 @@
 #include <map>
 
 #include "core/boundary.hpp"
+#include "state/global_pause.hpp"
 #include "step/interruptible.hpp"
 #include "worker/advance.hpp"
 
@@ -50,7 +51,9 @@ bool extension_is_here() {
 
 std::vector<Migration> migrations_with_work() {
     std::vector<Migration> migrations;
-    in_transaction([&] { migrations = unfinished_migrations(); });
+    in_transaction([&] {
+        if (!everything_is_paused()) migrations = unfinished_migrations();
+    });
     migrations.erase(
         std::remove_if(migrations.begin(), migrations.end(),
                        [](const Migration &migration) { return !migration.has_work(); }),
