@@ -67,6 +67,9 @@ class Carrier {
     // The online steps that build the counterpart, in phase build.
     virtual std::vector<Step> prepare(const CarryScope &, const Carried &) const { return {}; }
 
+    // The online steps that bring the counterpart up to date once more, just before cutover.
+    virtual std::vector<Step> freshen(const CarryScope &, const Carried &) const { return {}; }
+
     // Has no counterpart: find() finds it on the columns that have the application's names, in soak
     // too; put on last, while the new side has the names that find() saw.
     virtual bool is_remade() const { return false; }

@@ -88,6 +88,8 @@ std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables) {
                {{0, Phase::verify, "verify", "",
                  fmt::format("Compare old and new side of every row of {}", table.scope.table), "",
                  ""}});
+    for (const auto &one : all)
+        append(steps, *one.scope, one.carrier->freshen(*one.scope, *one.carried));
     steps.push_back({0, Phase::soak, "swap", "",
                      "Let the new columns take over names, defaults, constraints and indexes",
                      fmt::format("{}", fmt::join(renames, "; ")), "ACCESS EXCLUSIVE"});

@@ -42,7 +42,7 @@ std::vector<uint32_t> oids(const std::string &text) {
     return result;
 }
 
-std::vector<View> readers_of(const std::vector<ZdmViewColumn> &columns) {
+std::vector<View> readers_of(const std::vector<ZdmViewColumn> &columns, const char *relkind) {
     std::vector<std::string> keys;
     for (const auto &column : columns)
         keys.push_back(fmt::format("{}.{}", column.relation, column.attnum));
@@ -63,9 +63,9 @@ std::vector<View> readers_of(const std::vector<ZdmViewColumn> &columns) {
            SELECT c.oid, c.relowner, format('%I.%I', n.nspname, c.relname),
                   string_agg(DISTINCT reader.base::text, ' '), bool_or(reader.direct)
              FROM reader JOIN pg_class c ON c.oid = reader.view JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind = 'v' AND c.relpersistence = 'p'
+            WHERE c.relkind::text = $2 AND c.relpersistence = 'p'
             GROUP BY c.oid, n.nspname ORDER BY c.oid)",
-        {fmt::format("{}", fmt::join(keys, " "))});
+        {fmt::format("{}", fmt::join(keys, " ")), relkind});
     std::vector<View> views;
     for (size_t row = 0; row < rows.size(); ++row)
         views.push_back({rows.oid(row, 0), rows.oid(row, 1), rows.text(row, 2),
@@ -148,7 +148,19 @@ bool same_types(const std::vector<CarryScope> &scopes) {
     return true;
 }
 
-// What hangs on a view that has to be dropped, and is neither part of it nor such a view.
+void require_schema(const CarryScope &scope, const View &view) {
+    const Rows rows = query(
+        R"(SELECT has_schema_privilege(c.relowner, c.relnamespace, 'CREATE'), format('%I', n.nspname)
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid)",
+        {view.oid});
+    if (!rows.boolean(0, 0))
+        refuse(scope, view,
+               fmt::format("could not be created again: its owner has no CREATE on schema {}",
+                           rows.text(0, 1)));
+}
+
+}  // namespace
+
 void require_free(const CarryScope &scope, const View &view, const std::vector<View> &views) {
     std::vector<uint32_t> recreated;
     for (const auto &one : views)
@@ -158,19 +170,22 @@ void require_free(const CarryScope &scope, const View &view, const std::vector<V
                SELECT 'pg_class'::regclass::oid AS class, c.oid AS object FROM pg_class c WHERE c.oid = $1::oid
                UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_class c JOIN pg_type t ON t.oid = c.reltype WHERE c.oid = $1::oid
                UNION ALL SELECT 'pg_type'::regclass, t.typarray FROM pg_class c JOIN pg_type t ON t.oid = c.reltype WHERE c.oid = $1::oid
+               UNION ALL SELECT 'pg_class'::regclass, indexrelid FROM pg_index WHERE indrelid = $1::oid
                UNION ALL SELECT 'pg_rewrite'::regclass, oid FROM pg_rewrite WHERE ev_class = $1::oid
                UNION ALL SELECT 'pg_trigger'::regclass, oid FROM pg_trigger WHERE tgrelid = $1::oid
                UNION ALL SELECT 'pg_attrdef'::regclass, oid FROM pg_attrdef WHERE adrelid = $1::oid)
            SELECT string_agg(DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid), ', ')
              FROM own JOIN pg_depend d ON d.refclassid = own.class AND d.refobjid = own.object
             WHERE NOT EXISTS (SELECT FROM own o WHERE (o.class, o.object) = (d.classid, d.objid))
+              AND NOT (d.classid = 'pg_class'::regclass
+                       AND EXISTS (SELECT FROM pg_class t WHERE t.oid = d.objid AND t.relkind = 't'))
               AND NOT (d.classid = 'pg_rewrite'::regclass
                        AND EXISTS (SELECT FROM pg_rewrite r WHERE r.oid = d.objid AND r.rulename = '_RETURN'
                                       AND r.ev_class = ANY (string_to_array($2, ' ')::oid[]))))",
         {view.oid, fmt::format("{}", fmt::join(recreated, " "))});
     if (rows.null_text(0, 0))
         raise(sqlstate::unsupported, {},
-              "zdm: {}: view {} gets columns of another type, and {} depends on it, which cannot "
+              "zdm: {}: {} has to be created anew, and {} depends on it, which cannot "
               "come along; drop that first and create it again after cutover",
               described(scope), view.name, rows.text(0, 0));
     const Rows marks = query(
@@ -187,19 +202,6 @@ void require_free(const CarryScope &scope, const View &view, const std::vector<V
                            marks.text(0, 2)));
 }
 
-void require_schema(const CarryScope &scope, const View &view) {
-    const Rows rows = query(
-        R"(SELECT has_schema_privilege(c.relowner, c.relnamespace, 'CREATE'), format('%I', n.nspname)
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid)",
-        {view.oid});
-    if (!rows.boolean(0, 0))
-        refuse(scope, view,
-               fmt::format("could not be created again: its owner has no CREATE on schema {}",
-                           rows.text(0, 1)));
-}
-
-}  // namespace
-
 void require_role(const CarryScope &scope, uint32_t owner, const std::string &object) {
     bool may = false;
     check(zdm_role_may_act_as(scope.migration.owner, owner, &may));
@@ -212,6 +214,19 @@ void require_role(const CarryScope &scope, uint32_t owner, const std::string &ob
           "that role; GRANT {} TO {}, or drop it first and create it again after cutover",
           described(scope), object, rows.text(0, 1), rows.text(0, 0), rows.text(0, 1),
           rows.text(0, 0));
+}
+
+std::vector<View> materialized_views_over(const CarryScope &scope) {
+    std::vector<View> views = readers_of(exchanged_columns(scopes_of(scope.migration)), "m");
+    views.erase(
+        std::remove_if(views.begin(), views.end(), [](const View &view) { return !view.direct; }),
+        views.end());
+    for (const auto &view : views) {
+        require_role(scope, view.owner, fmt::format("materialized view {}", view.name));
+        require_schema(scope, view);
+        require_free(scope, view, {});
+    }
+    return views;
 }
 
 std::string exchanged_numbers(const CarryScope &scope) {
@@ -252,7 +267,7 @@ std::vector<View> views_over(const CarryScope &scope) {
     auto changed = exchanged_columns(scopes);
     const bool types_stay = same_types(scopes);
     std::vector<View> views;
-    for (auto &view : in_order(readers_of(changed))) {
+    for (auto &view : in_order(readers_of(changed, "v"))) {
         const bool on_recreated = std::any_of(views.begin(), views.end(), [&](const View &base) {
             return base.recreated &&
                    std::find(view.bases.begin(), view.bases.end(), base.oid) != view.bases.end();

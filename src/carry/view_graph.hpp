@@ -23,8 +23,15 @@ struct View {
 // to a session. Raises ZD004 naming a view that cannot be made again, and why.
 std::vector<View> views_over(const CarryScope &scope);
 
-// Runs a CREATE VIEW or CREATE RULE that was written before the last swap of the pairs' names.
-// numbers: exchanged_numbers() of then.
+// The materialized views that read one of the columns themselves.
+std::vector<View> materialized_views_over(const CarryScope &scope);
+
+// Raises ZD004 for what hangs on a view (or materialized view) whose place another one takes, and
+// is neither part of it nor one of those views that are recreated with it.
+void require_free(const CarryScope &scope, const View &view, const std::vector<View> &views);
+
+// Runs a CREATE [MATERIALIZED] VIEW or CREATE RULE that was written before the last swap of the
+// pairs' names. numbers: exchanged_numbers() of then.
 void create_exchanged(const std::string &statement, const std::string &numbers);
 std::string exchanged_numbers(const CarryScope &scope);
 

@@ -178,23 +178,30 @@ ErrorData *zdm_run_exchanged(const char *text, int count, const ZdmColumnPair *p
     Exchanged exchanged = {count, pairs};
     int nest = NewGUCNestLevel();
     PlannedStmt *planned = makeNode(PlannedStmt);
+    ParseState *state = make_parsestate(NULL);
+    RawStmt *raw;
     Node *statement;
 
     (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
                             GUC_ACTION_SAVE, true, 0, false);
-    statement = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT))->stmt;
+    raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
+    statement = raw->stmt;
     if (IsA(statement, ViewStmt))
         (void)exchange_aliases(((ViewStmt *)statement)->query, &exchanged);
+    else if (IsA(statement, CreateTableAsStmt))
+        (void)exchange_aliases(((CreateTableAsStmt *)statement)->query, &exchanged);
     else {
         RuleStmt *rule = castNode(RuleStmt, statement);
 
         (void)exchange_aliases(rule->whereClause, &exchanged);
         (void)exchange_aliases((Node *)rule->actions, &exchanged);
     }
-    planned->commandType = CMD_UTILITY;
-    planned->utilityStmt = statement;
-    planned->stmt_location = -1;
     PushActiveSnapshot(GetTransactionSnapshot());
+    state->p_sourcetext = text;
+    planned->commandType = CMD_UTILITY;
+    planned->utilityStmt = transformTopLevelStmt(state, raw)->utilityStmt;
+    planned->stmt_location = -1;
+    free_parsestate(state);
     ProcessUtility(planned, text, false, PROCESS_UTILITY_QUERY, NULL, NULL, None_Receiver, NULL);
     PopActiveSnapshot();
     CommandCounterIncrement();

@@ -136,6 +136,9 @@ Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
             locked_ms = zdm_now_ms();
             {
                 OwnerScope as_owner(migration.owner);
+                // Nor does it queue for anything else that it finds out it needs.
+                query(fmt::format("SET LOCAL lock_timeout = {}",
+                                  std::max(turn.settings.lock_timeout_ms, 1)));
                 outcome = body();
             }
             if (outcome.is_done()) set_step_state(migration, step, request.final_state);

@@ -4,8 +4,8 @@
 // the table before or the table after.
 #include <algorithm>
 
+#include "carry/borrowed_names.hpp"
 #include "carry/plan.hpp"
-#include "state/names.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
 #include "step/unfit.hpp"
@@ -27,52 +27,18 @@ void rename_columns(const CarryScope &scope, bool to_soak) {
                                   Identifier(column.current_name(to_soak))));
 }
 
-// Whatever is made again from its text reads the name that the column had on the other side. Where
-// that is not its name from now on (rename_column), it has it for as long as that takes.
-struct BorrowedName {
-    const CarryScope *scope;
-    std::string name, usual;
-    bool taken;  // the other side goes on having it
-    std::string aside;
-};
-
-std::vector<BorrowedName> borrowed_names(const std::vector<CarriedTable> &tables, bool to_soak) {
-    std::vector<BorrowedName> borrowed;
-    for (const auto &[scope, carried] : tables) {
-        if (!scope.is_paired() || !std::any_of(carried.begin(), carried.end(), is_remade)) continue;
-        for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
-            const auto &from = column_at(scope, to_soak ? Side::old_side : Side::new_side, pair);
-            const auto &to = column_at(scope, to_soak ? Side::new_side : Side::old_side, pair);
-            const std::string &name = from.current_name(!to_soak);
-            if (to.current_name(to_soak) != name)
-                borrowed.push_back({&scope, name, to.current_name(to_soak),
-                                    from.current_name(to_soak) == name,
-                                    new_object_name(scope.migration.id, name)});
-        }
-    }
-    return borrowed;
-}
-
-void rename_column(const CarryScope &scope, const std::string &from, const std::string &to) {
-    query(fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", scope.table, Identifier(from),
-                      Identifier(to)));
-}
-
 void put_on_remade(const std::vector<CarriedTable> &tables, const std::vector<CarriedOn> &carried,
                    bool to_soak) {
-    const auto borrowed = borrowed_names(tables, to_soak);
-    for (const auto &one : borrowed) {
-        if (one.taken) rename_column(*one.scope, one.name, one.aside);
-        rename_column(*one.scope, one.usual, one.name);
-    }
-    for (const auto &one : carried)
-        if (one.carrier->is_remade())
-            one.carrier->put_on(*one.scope, *one.carried,
-                                to_soak ? Side::new_side : Side::old_side);
-    for (const auto &one : borrowed) {
-        rename_column(*one.scope, one.name, one.usual);
-        if (one.taken) rename_column(*one.scope, one.aside, one.name);
-    }
+    if (std::none_of(carried.begin(), carried.end(),
+                     [](const CarriedOn &one) { return one.carrier->is_remade(); }))
+        return;
+    const Side side = to_soak ? Side::new_side : Side::old_side;
+    std::vector<const CarryScope *> scopes;
+    for (const auto &table : tables) scopes.push_back(&table.scope);
+    with_borrowed_names(scopes, side, [&] {
+        for (const auto &one : carried)
+            if (one.carrier->is_remade()) one.carrier->put_on(*one.scope, *one.carried, side);
+    });
 }
 
 void exchange(std::vector<CarriedTable> tables, bool to_soak) {
@@ -166,6 +132,10 @@ class Swap final : public StepKind {
                     return Outcome::more();
                 }
                 exchange(tables, false);
+                // What is refreshed just before a cutover is so before the next one.
+                for (const auto &other : load_steps(turn.migration.id))
+                    if (other.kind == "refresh" && other.phase == Phase::soak)
+                        set_step_state(turn.migration, other, "pending");
                 set_phase(turn.migration, Phase::ready);
                 return Outcome::finished();
             },
