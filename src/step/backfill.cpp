@@ -86,15 +86,16 @@ class Backfill final : public StepKind {
         double saved_ms = began_ms;
         check(zdm_report_activity(fmt::format("zdm backfill of {}", scan.relation_name).c_str()));
         ZdmBackfillReport report{};
+        bool has_run = false;
         for (;;) {
             if (const auto wait = held_back(turn, scan)) {
-                // What the last boxes have done is committed, but may not be counted yet.
-                in_turn(turn, [&] {
-                    if (progress.rows > 0) save(turn, scan, report, progress);
-                });
+                // What the last boxes have done is committed, so the next run begins where they
+                // ended; also where all that they did was to pass by rows that were done already.
+                if (has_run) in_turn(turn, [&] { save(turn, scan, report, progress); });
                 return *wait;
             }
             report = {};
+            has_run = true;
             bool yield = false, held = false;
             std::string slow;
             const double box_ms = zdm_now_ms();
