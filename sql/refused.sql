@@ -43,7 +43,6 @@ SELECT zdm.replace_columns('t', '{s}', '{v text}', '{s}');
 SELECT zdm.replace_columns('t', '{s}', '{a text}', '{s}', '{a,a}');
 -- Columns
 SELECT zdm.change_type('t', 'g', 'bigint');
-SELECT zdm.change_type('t', 'i', 'bigint');
 SELECT zdm.change_type('t', 'v', 'bigint');
 CREATE DOMAIN positive AS integer CHECK (VALUE > 0);
 SELECT zdm.change_type('t', 's', 'positive', forward => 'length(s)');
@@ -83,14 +82,12 @@ DROP TABLE ro; REVOKE CREATE ON SCHEMA public FROM zdm_other; DROP ROLE zdm_othe
 DROP TABLE r;
 CREATE TABLE d (a integer UNIQUE DEFERRABLE, b integer, c text, e integer);
 CREATE TRIGGER d_b BEFORE UPDATE OF b ON d FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
-CREATE STATISTICS d_stats ON b, e FROM d;
+CREATE STATISTICS d_stats ON b, (e + 1) FROM d;
 CREATE INDEX d_c ON d (c text_pattern_ops);
 CREATE INDEX d_e ON d USING hash (e);
 ALTER TABLE d ALTER e SET STATISTICS 500;
-GRANT SELECT (c) ON d TO PUBLIC;
 SELECT zdm.change_type('d', 'a', 'bigint');
 SELECT zdm.change_type('d', 'b', 'bigint');
-SELECT zdm.change_type('d', 'c', 'xml', forward => 'c::xml');
 SELECT zdm.change_type('d', 'e', 'bigint');
 ALTER TABLE d ALTER e SET STATISTICS -1;
 DROP STATISTICS d_stats;

@@ -29,8 +29,8 @@ class Index final : public Carrier {
             {scope.migration.relation});
         for (size_t row = 0; row < rows.size(); ++row) {
             const uint32_t index = rows.oid(row, 0);
-            // Left unclaimed, so refused by name: marks and trees that cannot come along yet.
-            if (scope.partitioned || rows.boolean(row, 4) || rows.boolean(row, 5)) continue;
+            // partitioned_index.cpp has those.
+            if (scope.partitioned) continue;
             if (!scope.is_paired() && rows.boolean(row, 3)) continue;
             if (!claim(dependents, pg_class_id, index)) continue;
             // An invalid one is of no use to anybody and goes with its column; so does one on

@@ -29,7 +29,7 @@ class Key final : public Carrier {
             R"(SELECT k.oid, k.conname, k.conindid
                  FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
                 WHERE k.conrelid = $1::oid AND k.contype = $2::"char" AND NOT k.condeferrable
-                  AND i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered
+                  AND i.indisvalid
                   AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
                 ORDER BY k.conname)",
             {scope.migration.relation, contype_});

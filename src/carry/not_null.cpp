@@ -49,7 +49,7 @@ class NotNull final : public Carrier {
     // The new column keeps its NOT NULL after a revert: the next cutover needs no second proof, and
     // it asks for no more than the CHECK asked for before.
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
-        if (side == Side::old_side)
+        if (side == Side::old_side && !is_identity(scope, carried))
             query(fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL", scope.table,
                               old_column(scope, carried)));
     }
@@ -77,6 +77,15 @@ class NotNull final : public Carrier {
                  fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", scope.table,
                              Identifier(constraint)),
                  "SHARE UPDATE EXCLUSIVE"}};
+    }
+
+    // It demands NOT NULL for as long as it is one (identity.cpp).
+    static bool is_identity(const CarryScope &scope, const Carried &carried) {
+        return !query(
+                    "SELECT FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND "
+                    "attidentity <> ''",
+                    {scope.migration.relation, old_column(scope, carried).name})
+                    .empty();
     }
 
     static std::string proof_of_old(const CarryScope &scope, const Carried &carried) {

@@ -80,7 +80,7 @@ SyncColumn column_of(Form_pg_attribute attribute) {
     column.type = attribute->atttypid;
     column.length = attribute->attlen;
     column.by_value = attribute->attbyval;
-    column.has_default = attribute->atthasdef;
+    column.has_default = attribute->atthasdef || attribute->attidentity != '\0';
     return column;
 }
 

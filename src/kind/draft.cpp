@@ -92,12 +92,10 @@ Column column_for_migration(const Table &table, const std::string &name) {
         raise(sqlstate::undefined_column, {}, "zdm: table {} has no column {}", table.name,
               Identifier(name));
     const Rows rows = query(
-        R"(SELECT a.attidentity, a.attgenerated, a.attacl IS NOT NULL, EXISTS (SELECT FROM pg_options_to_table(a.attoptions) o WHERE o.option_name LIKE 'n\_distinct%'),
-                  a.attstattarget IS NOT NULL AND a.attstattarget <> -1, a.attcompression <> '',
-                  a.attstorage <> t.typstorage,
+        R"(SELECT a.attgenerated,
                   EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = a.attrelid AND a.attnum = ANY (p.partattrs::int2[])),
                   EXISTS (SELECT FROM pg_seclabel s WHERE s.objoid = a.attrelid AND s.classoid = 'pg_class'::regclass AND s.objsubid = a.attnum)
-             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+             FROM pg_attribute a
             WHERE a.attrelid = $1::oid AND a.attnum = $2::smallint)",
         {table.relation, column->attnum});
     const auto refuse = [&](const char *what, const char *instead) {
@@ -105,21 +103,10 @@ Column column_for_migration(const Table &table, const std::string &name) {
               Identifier(name), table.name, what, instead);
     };
     if (!rows.text(0, 0).empty())
-        refuse("is an identity column, which cannot come along yet",
-               "ALTER TABLE ... DROP IDENTITY first");
-    if (!rows.text(0, 1).empty())
         refuse("is a generated column",
                "change the columns that it is computed from, or drop and add it");
-    if (rows.boolean(0, 7)) refuse("is part of the partition key", "it cannot be changed at all");
+    if (rows.boolean(0, 1)) refuse("is part of the partition key", "it cannot be changed at all");
     if (rows.boolean(0, 2))
-        refuse("has column privileges, which cannot come along yet",
-               "revoke them first and grant them again after cutover");
-    if (rows.boolean(0, 3) || rows.boolean(0, 4) || rows.boolean(0, 5) || rows.boolean(0, 6))
-        refuse(
-            "has a statistics target, storage, compression or other option of its own, which "
-            "cannot come along yet",
-            "reset it first and set it again after cutover");
-    if (rows.boolean(0, 8))
         refuse("has a security label, which cannot come along yet",
                "drop it first and set it again after cutover");
     return *column;
