@@ -1,0 +1,233 @@
+#!/bin/bash
+# impact.sh - what does the application notice of a change to its table?
+#
+# pgbench at 25, 50 and 75 % of what it can do at most here (found first), each update and read of one
+# row by primary key. Beside it, one after the other, on fresh copies of the same table:
+#
+#     nothing   the load alone: what the others are measured against
+#     auto      zdm.change_type with zdm.pace = auto, from start to ready, and its cutover
+#     full      the same with zdm.pace = full
+#     alter     ALTER TABLE ... ALTER COLUMN ... TYPE bigint
+#     update    one UPDATE of the whole table into a new column
+#     batches   1,000 keys a transaction into a new column
+#
+# Latencies count from when a transaction was due, so that one that could not even start counts too.
+# Prints a table of medians over the rounds, and the trade-off (p99 against rows a second); writes a
+# plot of latency over time of the last round, impact.svg in OUT. Nothing depends on the result.
+#
+#     ROWS=1000000 ROUNDS=3 SECONDS_EACH=60 LOADS="25 50 75" OUT=. bash test/bench/impact.sh
+
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+rows=${ROWS:-1000000}
+rounds=${ROUNDS:-3}
+seconds=${SECONDS_EACH:-60}
+loads=${LOADS:-25 50 75}
+contenders=${CONTENDERS:-nothing auto full alter update batches}
+out=${OUT:-.}
+clients=8
+migration=public.t.amount
+
+create_source() {
+    sql "CREATE TABLE source AS
+         SELECT i::bigint AS id, (i::bigint * 7919 % 100003)::integer AS customer_id,
+                (i % 1000)::integer AS amount, 0::integer AS visits, md5(i::text) AS note,
+                timestamptz '2024-01-01' + i * interval '1 second' AS created_at
+           FROM generate_series(1, $rows) AS i"
+    sql "CREATE PROCEDURE fill_in_batches() LANGUAGE plpgsql AS \$\$
+         BEGIN
+             FOR lowest IN 1 .. $rows BY 1000 LOOP
+                 UPDATE t SET amount_new = amount WHERE id >= lowest AND id < lowest + 1000;
+                 COMMIT;
+             END LOOP;
+         END \$\$"
+    sql "VACUUM ANALYZE source"
+    cat >"$work/load.sql" <<SQL
+\set written random(1, $rows)
+\set read random(1, $rows)
+BEGIN;
+UPDATE t SET visits = visits + 1 WHERE id = :written;
+SELECT amount, note FROM t WHERE id = :read;
+COMMIT;
+SQL
+}
+
+create_table() {
+    sql "CREATE TABLE t (LIKE source)"
+    sql "INSERT INTO t SELECT * FROM source ORDER BY id"
+    sql "ALTER TABLE t ADD PRIMARY KEY (id)"
+    sql "CREATE INDEX ON t (customer_id)"
+    sql "CREATE INDEX ON t (created_at)"
+    sql "VACUUM ANALYZE t"
+    sql "CHECKPOINT"
+}
+
+drop_table() { # CONTENDER
+    case $1 in
+        auto | full)
+            sql "SELECT zdm.contract('$migration', force => true)" >/dev/null
+            sql "CALL zdm.wait('$migration', 'done', 120)"
+            ;;
+    esac
+    sql "DROP TABLE t"
+}
+
+# As many transactions a second as the clients get when they never pause.
+find_peak() {
+    create_table
+    peak=$( (cd "$work" && "$server_bin/pgbench" -n -c "$clients" -j 2 -T "$((seconds < 10 ? seconds : 10))" \
+        -f "$work/load.sql") 2>/dev/null | sed -n 's/^tps = \([0-9]*\).*/\1/p')
+    [ -n "$peak" ] && [ "$peak" -gt 0 ] || die "pgbench found no peak"
+    sql "DROP TABLE t"
+}
+
+# Sets from and to: when the work began and ended, at the latest after the seconds that it has. How
+# many rows it did a second goes to the notes.
+run_contender() { # LOAD CONTENDER
+    local load=$1 contender=$2 done_rows=$rows limit="SET statement_timeout = '${seconds}s'"
+    case $contender in
+        update | batches) sql "ALTER TABLE t ADD COLUMN amount_new bigint" ;;
+    esac
+    from=$(now)
+    case $contender in
+        nothing) sleep "$seconds" ;;
+        alter) sql "$limit" -c "ALTER TABLE t ALTER COLUMN amount TYPE bigint" 2>/dev/null || done_rows=0 ;;
+        update) sql "$limit" -c "UPDATE t SET amount_new = amount" 2>/dev/null || done_rows=0 ;;
+        batches) sql "$limit" -c "CALL fill_in_batches()" 2>/dev/null ||
+            done_rows=$(sql "SELECT count(*) FROM t WHERE amount_new IS NOT NULL") ;;
+        auto | full)
+            sql "SET zdm.pace = '$contender'" -c "SELECT zdm.change_type('t', 'amount', 'bigint')" >/dev/null
+            sql "CALL zdm.wait('$migration', 'backfill', 60)" 2>/dev/null || true
+            local until=$((SECONDS + seconds))
+            while [ "$SECONDS" -lt "$until" ] &&
+                [ "$(sql "SELECT phase IN ('queued', 'expand', 'backfill') FROM zdm.status WHERE phase <> 'done'")" = t ]; do
+                sleep 0.2
+            done
+            done_rows=$(sql "SELECT coalesce(sum(c.rows_done), 0) FROM zdm.scan c JOIN zdm.migration m ON m.id = c.migration
+                              WHERE c.kind = 'backfill' AND m.phase <> 'done'")
+            ;;
+    esac
+    to=$(now)
+    [ "$contender" = nothing ] || note speed "$load" "$contender" "$(awk "BEGIN { print $done_rows / ($to - $from) }")"
+    case $contender in
+        auto | full) # the rest of its life, cutover included, belongs to the picture
+            sql "SELECT zdm.configure('$migration', 'pace', 'full')" -c "SELECT zdm.cutover('$migration')" >/dev/null
+            sql "CALL zdm.wait('$migration', 'soak', 600)"
+            ;;
+    esac
+    ended=$(now)
+}
+
+note() { echo "$4" >>"$work/$1.$2.$3"; } # WHAT LOAD CONTENDER VALUE
+
+p95() {
+    cat "$load_prefix".[0-9]* | awk -v from="$1" -v to="$2" '
+        $3 != "failed" && $3 != "skipped" {
+            ended = $5 + $6 / 1e6
+            if (ended >= from && ended - $3 / 1e6 <= to) print $3 / 1000
+        }' | sort -n | awk '{ v[NR] = $1 } END { i = int(NR * 0.95); print NR ? v[i ? i : 1] : "-" }'
+}
+
+measure() { # LOAD CONTENDER
+    local p50 p99 max
+    create_table
+    start_load "$1.$2" -c "$clients" -j 2 -R "$((peak * $1 / 100))" -f "$work/load.sql"
+    sleep 2
+    local began=$(now)
+    run_contender "$1" "$2"
+    sleep 2
+    stop_load
+    read -r p50 p99 max < <(load_latency "$from" "$to")
+    note p50 "$1" "$2" "$p50"
+    note p99 "$1" "$2" "$p99"
+    note max "$1" "$2" "$(load_latency "$from" "$ended" | cut -d ' ' -f 3)"
+    note p95 "$1" "$2" "$(p95 "$from" "$to")"
+    note failures "$1" "$2" "$(load_failures)"
+    # For the plot: the worst of each tenth of a second, from one second before.
+    cat "$load_prefix".[0-9]* | awk -v began="$began" -v from="$from" '
+        $3 != "failed" && $3 != "skipped" {
+            at = int(($5 + $6 / 1e6 - began + 1) * 10)
+            if (at >= 0 && $3 / 1000 > worst[at]) worst[at] = $3 / 1000
+        }
+        END { for (at in worst) print at / 10, worst[at] }' | sort -n >"$work/plot.$1.$2"
+    awk "BEGIN { print $from - $began + 1, $to - $began + 1, $ended - $began + 1 }" >"$work/phases.$1.$2"
+    drop_table "$2"
+    rm -f "$load_prefix".*
+}
+
+# One panel a load and contender: milliseconds on a logarithmic scale over seconds, the work shaded.
+plot() {
+    local load contender panel=0 count=0
+    for load in $loads; do for contender in $contenders; do count=$((count + 1)); done; done
+    {
+        printf '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="%d" font-family="sans-serif" font-size="11">\n' $((count * 130 + 10))
+        for load in $loads; do
+            for contender in $contenders; do
+                awk -v top=$((panel * 130 + 10)) -v title="$contender, load $load %" '
+                    function x(s) { return 60 + s / span * 820 }
+                    function y(ms,  l) { l = log(ms < 0.1 ? 0.1 : ms) / log(10); return top + 100 - (l + 1) / 6 * 90 }
+                    FNR == NR { from = $1; to = $2; end = $3; next }
+                    { t[++n] = $1; v[n] = $2 }
+                    END {
+                        span = n ? t[n] : 1; if (span < end) span = end; if (span <= 0) span = 1
+                        printf "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"90\" fill=\"#dde8f8\"/>\n", x(from), top + 10, x(to) - x(from)
+                        printf "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"90\" fill=\"#e3f3df\"/>\n", x(to), top + 10, x(end) - x(to)
+                        for (l = 0; l <= 4; l++) {
+                            printf "<line x1=\"60\" x2=\"880\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#ccc\"/>\n", y(10 ^ l), y(10 ^ l)
+                            printf "<text x=\"55\" y=\"%.1f\" text-anchor=\"end\">%d ms</text>\n", y(10 ^ l) + 4, 10 ^ l
+                        }
+                        printf "<polyline fill=\"none\" stroke=\"#c33\" points=\""
+                        for (i = 1; i <= n; i++) printf "%.1f,%.1f ", x(t[i]), y(v[i])
+                        printf "\"/>\n<text x=\"60\" y=\"%d\">%s (%.0f s; blue: at work, green: build, verify, cutover)</text>\n", top + 6, title, span
+                    }' "$work/phases.$load.$contender" "$work/plot.$load.$contender"
+                panel=$((panel + 1))
+            done
+        done
+        echo '</svg>'
+    } >"$out/impact.svg"
+}
+
+value() { median <"$work/$1.$2.$3"; } # WHAT LOAD CONTENDER
+
+report() {
+    local load contender layout='%5s | %-8s | %8s %8s %8s %9s %6s | %6s | %9s\n'
+    say ""
+    say "PostgreSQL $server_major, $(thousands "$rows") rows, peak $(thousands "$peak") tps, medians of $rounds rounds, latency in ms"
+    say ""
+    printf "$layout" "load" "beside" p50 p95 p99 max failed "x p99" "rows/s"
+    for load in $loads; do
+        for contender in $contenders; do
+            local ratio=- speed=-
+            [ ! -s "$work/speed.$load.$contender" ] || speed=$(value speed "$load" "$contender" | cut -d . -f 1)
+            [ ! -s "$work/p99.$load.nothing" ] ||
+                ratio=$(awk "BEGIN { printf \"%.2f\", $(value p99 "$load" "$contender") / $(value p99 "$load" nothing) }")
+            printf "$layout" "$load %" "$contender" "$(value p50 "$load" "$contender")" "$(value p95 "$load" "$contender")" \
+                "$(value p99 "$load" "$contender")" "$(value max "$load" "$contender")" \
+                "$(value failures "$load" "$contender")" "$ratio" "$speed"
+        done
+    done
+    say ""
+    say "x p99: against the load alone; max: up to the end of cutover; rows/s: of the backfill, or of the whole"
+    say "statement, 0 where it was not done within $seconds s. The plot of the last round: $out/impact.svg"
+}
+
+setup_work
+say "Impact on $clients clients: $(thousands "$rows") rows, $rounds rounds, at most $seconds s each"
+require_compiler
+require_server
+build_zdm
+start_cluster autovacuum=off shared_buffers=512MB max_wal_size=8GB checkpoint_timeout=1h max_worker_processes=16
+create_application_database
+create_source
+find_peak
+say "peak: $(thousands "$peak") transactions a second"
+for ((round = 1; round <= rounds; round++)); do
+    for load in $loads; do
+        for contender in $contenders; do
+            say "round $round of $rounds, load $load %: $contender"
+            measure "$load" "$contender"
+        done
+    done
+done
+report
+plot
