@@ -223,6 +223,10 @@ CREATE FUNCTION drop_column(relation regclass, column_name text, name text DEFAU
 RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_drop_column';
 COMMENT ON FUNCTION drop_column IS 'Hides a column at cutover, drops it at contract; in between there is a way back';
 
+CREATE FUNCTION split_table(relation regclass, new_table text, columns text[], name text DEFAULT NULL)
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_split_table';
+COMMENT ON FUNCTION split_table IS 'Moves columns into a table of their own, with the same key; both are kept equal until contract';
+
 CREATE FUNCTION add_constraint(relation regclass, constraint_name text, definition text,
                                name text DEFAULT NULL)
 RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_add_constraint';
@@ -325,11 +329,11 @@ AS $$
            CASE WHEN p.lock_mode = 'ACCESS EXCLUSIVE' THEN 'reads and writes'
                 WHEN p.lock_mode IN ('SHARE', 'SHARE ROW EXCLUSIVE', 'EXCLUSIVE') THEN 'writes'
                 ELSE 'nothing' END,
-           CASE WHEN p.kind = 'backfill' THEN p.bytes / v.backfill
-                WHEN p.kind IN ('verify', 'validate_constraint') THEN p.bytes / v.scan
+           CASE WHEN p.kind IN ('backfill', 'split_backfill') THEN p.bytes / v.backfill
+                WHEN p.kind IN ('verify', 'split_verify', 'validate_constraint') THEN p.bytes / v.scan
                 WHEN p.kind LIKE '%index' AND p.kind NOT LIKE 'drop%' THEN p.bytes / v.index_build
                 ELSE 0.05 END::float8,
-           CASE WHEN p.kind = 'backfill' THEN greatest(p.bytes / 10, p.rows * 8)
+           CASE WHEN p.kind IN ('backfill', 'split_backfill') THEN greatest(p.bytes / 10, p.rows * 8)
                 WHEN p.kind LIKE '%index' AND p.kind NOT LIKE 'drop%' THEN p.rows * 30
                 ELSE 0 END::bigint,
            nullif(concat_ws('; ',
@@ -401,6 +405,10 @@ COMMENT ON FUNCTION worker_pid() IS 'Process id of this database''s worker, NULL
 CREATE FUNCTION sync() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_sync';
 COMMENT ON FUNCTION sync() IS 'Keeps the old and the new columns of a row equal; its arguments say how';
+
+CREATE FUNCTION mirror() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_mirror';
+COMMENT ON FUNCTION mirror() IS 'Keeps the two tables of a split equal; its arguments say how';
 
 ------------------------------------------------------------------------------------------------
 -- Views
@@ -492,7 +500,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
       CROSS JOIN (SELECT zdm.worker_pid() AS pid) w
       LEFT JOIN zdm.build_progress() b
         ON EXISTS (SELECT FROM zdm.migrated_table t WHERE t.migration = m.id AND b.root IN (t.relation, pg_partition_root(t.relation)))
-       AND EXISTS (SELECT FROM zdm.step i WHERE i.migration = m.id AND i.state = 'running' AND i.kind IN ('build_index', 'create_index'))
+       AND EXISTS (SELECT FROM zdm.step i WHERE i.migration = m.id AND i.state = 'running' AND i.kind IN ('build_index', 'create_index', 'build_part_index'))
       LEFT JOIN zdm.global_pause g ON true
       LEFT JOIN zdm.pacing p ON p.migration = m.id
       LEFT JOIN LATERAL (

@@ -42,6 +42,8 @@ ErrorData *zdm_api_set_not_null(uint32_t relation, const char *column, const cha
                                 const char *name, const char **result) ZDM_NOEXCEPT;
 ErrorData *zdm_api_drop_column(uint32_t relation, const char *column, const char *name,
                                const char **result) ZDM_NOEXCEPT;
+ErrorData *zdm_api_split_table(uint32_t relation, const char *new_table, ZdmTextArray columns,
+                               const char *name, const char **result) ZDM_NOEXCEPT;
 ErrorData *zdm_api_add_constraint(uint32_t relation, const char *constraint_name,
                                   const char *definition, const char *name,
                                   const char **result) ZDM_NOEXCEPT;

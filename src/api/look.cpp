@@ -9,6 +9,7 @@
 #include "state/mapping.hpp"
 #include "state/scan.hpp"
 #include "state/settings.hpp"
+#include "step/split.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -16,11 +17,13 @@ namespace zdm {
 
 namespace {
 
+bool is_split(const Migration &migration) { return migration.kind == "split_table"; }
+
 // Old and new side can be compared: every row was copied.
 void check_comparable(const Migration &migration, const char *what) {
     check_owner(migration);
     if (migration.phase >= Phase::build && migration.phase <= Phase::soak &&
-        !load_mapping(migration).new_columns.empty())
+        (is_split(migration) || !load_mapping(migration).new_columns.empty()))
         return;
     raise(sqlstate::wrong_phase, {}, "{} cannot be {} in phase {}: {}", described(migration), what,
           to_string(migration.phase),
@@ -58,7 +61,11 @@ int64_t verify(const Migration &migration) {
     check_comparable(migration, "verified");
     resolve_discrepancies(migration);
     int64_t count = 0;
-    for (const auto &seen : on_each_table(migration)) count += verify_table(seen);
+    if (is_split(migration))
+        count = verify_split(load_split(migration, load_mapping(migration)),
+                             apply_settings(migration).verify_limit);
+    else
+        for (const auto &seen : on_each_table(migration)) count += verify_table(seen);
     record_event(migration, "verify", to_string(migration.phase),
                  {{"discrepancies", std::to_string(count)}});
     return count;
@@ -131,7 +138,10 @@ int64_t repair_table(const Migration &migration) {
 int64_t repair(const Migration &migration) {
     check_comparable(migration, "repaired");
     int64_t count = 0;
-    for (const auto &seen : on_each_table(migration)) count += repair_table(seen);
+    if (is_split(migration))
+        count = repair_split(load_split(migration, load_mapping(migration)));
+    else
+        for (const auto &seen : on_each_table(migration)) count += repair_table(seen);
     record_event(migration, "repair", to_string(migration.phase),
                  {{"rows", std::to_string(count)}});
     return count;

@@ -349,3 +349,13 @@ ErrorData *zdm_api_add_constraint(uint32_t relation, const char *constraint_name
             Reach::one_table));
     });
 }
+
+ErrorData *zdm_api_split_table(uint32_t relation, const char *new_table, ZdmTextArray columns,
+                               const char *name, const char **result) noexcept {
+    return boundary([&] {
+        *result = returned(start(relation, name, [&](const Table &table) {
+            return draft_split_table(table, required(new_table, "new_table"),
+                                     names(columns, "a column's name"));
+        }));
+    });
+}

@@ -15,6 +15,7 @@ PG_FUNCTION_INFO_V1(zdm_add_column);
 PG_FUNCTION_INFO_V1(zdm_set_not_null);
 PG_FUNCTION_INFO_V1(zdm_drop_column);
 PG_FUNCTION_INFO_V1(zdm_add_constraint);
+PG_FUNCTION_INFO_V1(zdm_split_table);
 PG_FUNCTION_INFO_V1(zdm_create_index);
 PG_FUNCTION_INFO_V1(zdm_drop_index);
 
@@ -116,5 +117,13 @@ Datum zdm_add_constraint(PG_FUNCTION_ARGS) {
 
     CALL(zdm_api_add_constraint(relation_argument(fcinfo), text_argument(fcinfo, 1),
                                 text_argument(fcinfo, 2), text_argument(fcinfo, 3), &result));
+    PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum zdm_split_table(PG_FUNCTION_ARGS) {
+    const char *result;
+
+    CALL(zdm_api_split_table(relation_argument(fcinfo), text_argument(fcinfo, 1),
+                             array_argument(fcinfo, 2), text_argument(fcinfo, 3), &result));
     PG_RETURN_TEXT_P(cstring_to_text(result));
 }

@@ -1,5 +1,6 @@
 /*
- * sync.c - the SQL function of the sync trigger; what it does is in hot/row_trigger.cpp.
+ * sync.c - the SQL functions of the sync triggers; what they do is in hot/row_trigger.cpp (old and
+ * new columns of one table) and hot/mirror.cpp (the two tables of a split).
  */
 #include "postgres.h"
 
@@ -21,4 +22,13 @@ Datum zdm_sync(PG_FUNCTION_ARGS) {
              errmsg(
                  "zdm.sync can only be called as a trigger BEFORE INSERT OR UPDATE FOR EACH ROW")));
     return PointerGetDatum(zdm_hot_sync(fcinfo));
+}
+
+PG_FUNCTION_INFO_V1(zdm_mirror);
+
+Datum zdm_mirror(PG_FUNCTION_ARGS) {
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("zdm.mirror can only be called as a trigger")));
+    return zdm_hot_mirror(fcinfo);
 }

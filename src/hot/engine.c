@@ -38,3 +38,12 @@ ErrorData *zdm_repair_row(uint32_t relation, ZdmSyncArguments arguments, uint32_
     *repaired = zdm_hot_repair(relation, arguments, block, offset);
     GUARD_END();
 }
+
+void zdm_mirror_copying(const char *trigger) { zdm_hot_mirror_copying(trigger); }
+
+ErrorData *zdm_mirror_resync(uint32_t relation, const char *trigger, const char *const *key,
+                             bool *changed) {
+    GUARD_BEGIN();
+    *changed = zdm_hot_mirror_resync(relation, trigger, key);
+    GUARD_END();
+}

@@ -17,6 +17,10 @@ extern "C" {
 
 extern HeapTuple zdm_hot_sync(FunctionCallInfo fcinfo);
 
+extern Datum zdm_hot_mirror(FunctionCallInfo fcinfo);
+extern void zdm_hot_mirror_copying(const char *trigger);
+extern bool zdm_hot_mirror_resync(Oid relation, const char *trigger, const char *const *key);
+
 extern ZdmBackfill *zdm_hot_backfill_open(Oid relation, Oid relfilenode, ZdmSyncArguments arguments,
                                           uint32 next_block, uint32 end_block, int busy_block_count,
                                           const uint32 *busy_blocks);

@@ -33,6 +33,10 @@ Draft draft_add_column(const Table &table, const std::string &column_name,
 Draft draft_set_not_null(const Table &table, const std::string &column_name, const Text &value);
 Draft draft_drop_column(const Table &table, const std::string &column_name);
 
+// new_table: name (beside the source) or schema.name.
+Draft draft_split_table(const Table &table, const std::string &new_table,
+                        const std::vector<std::string> &columns);
+
 // definition: what stands behind ADD CONSTRAINT name.
 Draft draft_add_constraint(const Table &table, const std::string &constraint_name,
                            const std::string &definition);

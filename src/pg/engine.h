@@ -108,6 +108,24 @@ ErrorData *zdm_verify_run(uint32_t relation, uint32_t relfilenode, ZdmSyncArgume
 ErrorData *zdm_repair_row(uint32_t relation, ZdmSyncArguments arguments, uint32_t block,
                           uint16_t offset, bool *repaired);
 
+/* The mirror: triggers on the two tables of a split (the source, and the part that gets some of its
+ * columns) that bring each write over to the other table. Their arguments:
+ *
+ *     [0]  name of the row triggers     the same on both tables; so they find each other
+ *     [1]  "source" | "part"            this table
+ *     [2]  "old" | "new"                the side that the phase trusts: the source, or the part
+ *     [3]  n                            number of key columns
+ *          n names, then the names of the columns that move; the same on both tables
+ */
+
+/* Rows that this process writes to the part come from the source: the part's triggers of that name
+ * let them be. "" = none. */
+void zdm_mirror_copying(const char *trigger);
+/* Brings the row of a key (as text, by column) over from this table, as its trigger would. The
+ * caller is in a transaction and has rights on both tables. */
+ErrorData *zdm_mirror_resync(uint32_t relation, const char *trigger, const char *const *key,
+                             bool *changed);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,5 +1,7 @@
 #include "state/discrepancy.hpp"
 
+#include <algorithm>
+
 #include "core/no_postgres.hpp"
 
 namespace zdm {
@@ -37,6 +39,16 @@ void insert_discrepancies(const Migration &migration, uint32_t relation,
                  nullable(found.old_value), nullable(found.expected_value),
                  nullable(found.actual_value)});
     }
+}
+
+void insert_listed_discrepancies(const Migration &migration, uint32_t relation,
+                                 const std::string &found, int limit) {
+    catalog(R"(INSERT INTO zdm.discrepancy
+                   (migration, name, relation, key, class, expected_value, actual_value)
+               SELECT $1::bigint, $2, $3::oid, f.key, f.class, f.expected_value, f.actual_value
+                 FROM jsonb_to_recordset($4::jsonb) AS f(key jsonb, class text, expected_value text, actual_value text)
+                LIMIT $5::integer)",
+            {migration.id, migration.name, relation, found, std::max(limit, 1)});
 }
 
 void insert_violation(const Migration &migration, uint32_t relation, const std::string &key,

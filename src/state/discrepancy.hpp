@@ -18,6 +18,10 @@ struct OpenDiscrepancy {
 
 void insert_discrepancies(const Migration &migration, uint32_t relation,
                           const ZdmVerifyReport &report);
+// found: a jsonb array of objects with class, key, expected_value and actual_value; the first limit
+// of them are written.
+void insert_listed_discrepancies(const Migration &migration, uint32_t relation,
+                                 const std::string &found, int limit);
 // A row that stands against a constraint: class error.
 void insert_violation(const Migration &migration, uint32_t relation, const std::string &key,
                       const std::string &expected, const Text &actual);

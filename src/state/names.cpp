@@ -44,6 +44,12 @@ std::string old_object_name(int64_t migration, const std::string &object) {
     return fitted(fmt::format("zdm_{}_old_", migration), object);
 }
 
+std::string part_object_name(const std::string &source, const std::string &part,
+                             const std::string &object) {
+    const bool named_after_source = object.rfind(source + "_", 0) == 0;
+    return fitted("", part + (named_after_source ? object.substr(source.size()) : "_" + object));
+}
+
 std::optional<ObjectOfMigration> object_of_migration(const std::string &name) {
     static const std::regex pattern("zdm_([0-9]{1,18})_(new|old)_.*");
     std::smatch match;

@@ -19,6 +19,11 @@ std::string sync_trigger_name(int64_t migration);  // ~zdm_sync_<id>
 std::string new_object_name(int64_t migration, const std::string &object);  // zdm_<id>_new_<object>
 std::string old_object_name(int64_t migration, const std::string &object);  // zdm_<id>_old_<object>
 
+// An index of a split's source, as its counterpart of the part is called: with the part's name in
+// the place of the source's, or in front.
+std::string part_object_name(const std::string &source, const std::string &part,
+                             const std::string &object);
+
 // The migration whose counterpart (new) or kept original (old) an object is, by its name; empty for
 // the application's own objects.
 struct ObjectOfMigration {

@@ -5,6 +5,7 @@
 #include "state/carried.hpp"
 #include "state/names.hpp"
 #include "step/lock.hpp"
+#include "step/not_null_again.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -19,10 +20,6 @@ bool demands_value(const Migration &migration, const std::string &column) {
                         AND attnotnull AND NOT atthasdef AND attidentity = '')",
                   {migration.relation, column})
                 .empty();
-}
-
-std::string proof_name(const Turn &turn, const Step &step) {
-    return old_object_name(turn.migration.id, step.object + "_not_null");
 }
 
 class HideColumn final : public StepKind {
@@ -49,7 +46,8 @@ class HideColumn final : public StepKind {
         bool prove = false;
         in_turn(turn, [&] { prove = !load_carried(turn.migration).empty(); });
         if (prove) {
-            const Outcome proved = prove_not_null(turn, step);
+            const Outcome proved =
+                prove_not_null_again(turn, step, step.object, old_column_name(step.object));
             if (!proved.is_done()) return proved;
         }
         return under_lock(
@@ -62,44 +60,14 @@ class HideColumn final : public StepKind {
                 if (prove) {
                     query(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL", scope.table,
                                       Identifier(step.object)));
-                    query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", scope.table,
-                                      Identifier(proof_name(turn, step))));
+                    query(
+                        fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", scope.table,
+                                    Identifier(not_null_proof_name(turn.migration, step.object))));
                 }
                 set_phase(turn.migration, Phase::ready);
                 return Outcome::finished();
             },
             "pending");
-    }
-
-  private:
-    // Rows without a value are counted first: the check would fail the application's next ones.
-    static Outcome prove_not_null(Turn &turn, const Step &step) {
-        std::string table;
-        const Identifier hidden(old_column_name(step.object));
-        in_turn(turn, [&] {
-            table = carry_scope(turn.migration, turn.mapping).table;
-            OwnerScope as_owner(turn.migration.owner);
-            const int64_t count =
-                query(fmt::format("SELECT count(*) FROM {} WHERE {} IS NULL", table, hidden))
-                    .integer(0, 0);
-            if (count > 0)
-                raise(sqlstate::discrepancies, {},
-                      "{} cannot be reverted: {} row{} written since cutover ha{} no value in {}, "
-                      "which was NOT NULL; give {} one and SELECT zdm.resume({}), or SELECT "
-                      "zdm.contract({})",
-                      described(turn.migration), count, count == 1 ? "" : "s",
-                      count == 1 ? "s" : "ve", hidden, count == 1 ? "it" : "them",
-                      Literal(turn.migration.name), Literal(turn.migration.name));
-        });
-        Step add = step, validate = step;
-        add.object = validate.object = proof_name(turn, step);
-        add.sql = fmt::format("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID",
-                              table, Identifier(add.object), hidden);
-        validate.sql = fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", table,
-                                   Identifier(validate.object));
-        const Outcome added = StepKind::find("add_constraint").run(turn, add);
-        if (!added.is_done()) return added;
-        return StepKind::find("validate_constraint").run(turn, validate);
     }
 } const hide_column;
 
@@ -111,7 +79,7 @@ class DropHiddenColumn final : public StepKind {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
             query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}",
                               carry_scope(turn.migration, turn.mapping).table,
-                              Identifier(proof_name(turn, step))));
+                              Identifier(not_null_proof_name(turn.migration, step.object))));
             query(step.sql);
             set_phase(turn.migration, Phase::done);
             return Outcome::finished();

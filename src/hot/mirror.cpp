@@ -1,0 +1,637 @@
+// The mirror: keeps the two tables of a split equal. Its triggers are on both; each brings the row
+// of one key over to the other table, as it is in its own table at that moment. So neither the
+// order of events nor how often one is handled matters: keys that are exchanged in one statement,
+// rows that another trigger changes again, a row that the backfill copies meanwhile.
+//
+// The source's row is locked before the part's, by all but an UPDATE or DELETE of the part itself
+// (the server locks its row before any trigger is asked). The other table is written as its owner,
+// as foreign keys do.
+//
+// Rules of this folder: no exceptions, no destructors, longjmp may pass.
+#include "hot/hot.h"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/nodes.h"
+#include "optimizer/optimizer.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+}
+
+namespace {
+
+enum Statement {
+    move_row,      // source: the row of $1.. has the key $k+1.. now
+    remove_row,    // source: the row of $1.. may be gone
+    put_row,       // source: the row of $1.. as it is
+    empty_part,    // source: truncated
+    lock_row,      // part: the source's row of $1.., before the part gets one
+    replace_row,   // part: a row of $1.. that only the source's INSERT has made gives way
+    take_row,      // part: the row of $1.. as it is
+    clear_row,     // part: the row of $1.. may be gone
+    clear_source,  // part: truncated
+    statement_count
+};
+
+// What one trigger needs, for the life of the session or until its tables change.
+struct Mirror {
+    Mirror *next;
+    MemoryContext context;
+    Oid trigger;
+    Oid mine, other;
+    Oid other_owner;
+    bool stale;   // a table has changed since
+    bool usable;  // false: the other table or a column is gone, and writes pass as they are
+    bool is_source;
+    bool trusts_part;
+    char name[NAMEDATALEN];  // the same on both tables
+    int key_count, column_count;
+    AttrNumber *keys, *columns;  // of the trigger's own table
+    char **key_names, **column_names;
+    char **operators;  // OPERATOR(schema.=) by key
+    SPIPlanPtr plans[statement_count];
+};
+
+Mirror *mirrors = nullptr;
+bool watching = false;
+
+// Whose statement of ours is under way, and at which depth: the other table's trigger, one deeper,
+// has nothing to bring back.
+struct {
+    const char *name;
+    int depth;
+} writing = {nullptr, 0};
+
+// The worker that copies rows writes the part itself.
+char copied_by_us[NAMEDATALEN] = "";
+
+int trigger_depth() { return DatumGetInt32(pg_trigger_depth(nullptr)); }
+
+void relation_changed(Datum, Oid relation) {
+    for (Mirror *mirror = mirrors; mirror != nullptr; mirror = mirror->next)
+        if (relation == InvalidOid || relation == mirror->mine || relation == mirror->other)
+            mirror->stale = true;
+}
+
+// A statement may still run on a stale one (it is being written by a trigger further up), so those
+// go when the transaction does.
+void transaction_ended(XactEvent event, void *) {
+    if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT) return;
+    for (Mirror **link = &mirrors; *link != nullptr;) {
+        Mirror *mirror = *link;
+        if (!mirror->stale) {
+            link = &mirror->next;
+            continue;
+        }
+        *link = mirror->next;
+        for (SPIPlanPtr plan : mirror->plans)
+            if (plan != nullptr) SPI_freeplan(plan);
+        MemoryContextDelete(mirror->context);
+    }
+}
+
+// The other table: it has the trigger of the same name. OIDs would not outlive a dump, nor names of
+// tables a rename.
+Oid find_other(Oid function, Oid mine, const char *name) {
+    ScanKeyData key;
+    Oid other = InvalidOid;
+    Relation triggers = table_open(TriggerRelationId, AccessShareLock);
+    ScanKeyInit(&key, Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
+                CStringGetDatum(name));
+    SysScanDesc scan = systable_beginscan(triggers, InvalidOid, false, nullptr, 1, &key);
+    for (HeapTuple tuple; HeapTupleIsValid(tuple = systable_getnext(scan));) {
+        auto *form = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
+        if (form->tgfoid == function && form->tgrelid != mine) other = form->tgrelid;
+    }
+    systable_endscan(scan);
+    table_close(triggers, AccessShareLock);
+    return other;
+}
+
+// The operators that the part's primary key compares with.
+bool find_operators(Mirror *mirror, Relation part) {
+    const Oid index = RelationGetPrimaryKeyIndex(part);
+    if (!OidIsValid(index)) return false;
+    Relation key = index_open(index, AccessShareLock);
+    bool found = key->rd_index->indnkeyatts == mirror->key_count;
+    for (int i = 0; found && i < mirror->key_count; i++) {
+        const AttrNumber column = get_attnum(RelationGetRelid(part), mirror->key_names[i]);
+        found = false;
+        for (int j = 0; j < mirror->key_count; j++) {
+            if (key->rd_index->indkey.values[j] != column) continue;
+            const Oid equals = get_opfamily_member(key->rd_opfamily[j], key->rd_opcintype[j],
+                                                   key->rd_opcintype[j], BTEqualStrategyNumber);
+            HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(equals));
+            if (!HeapTupleIsValid(tuple)) continue;
+            auto *form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
+            const char *schema = quote_identifier(get_namespace_name(form->oprnamespace));
+            mirror->operators[i] = MemoryContextStrdup(
+                mirror->context, psprintf("OPERATOR(%s.%s)", schema, NameStr(form->oprname)));
+            ReleaseSysCache(tuple);
+            found = true;
+        }
+    }
+    index_close(key, AccessShareLock);
+    return found;
+}
+
+// Arguments: see engine.h.
+bool read_arguments(Mirror *mirror, Relation mine, int count, char **arguments) {
+    if (count < 5) return false;
+    strlcpy(mirror->name, arguments[0], NAMEDATALEN);
+    mirror->is_source = strcmp(arguments[1], "source") == 0;
+    mirror->trusts_part = strcmp(arguments[2], "new") == 0;
+    mirror->key_count = pg_strtoint32(arguments[3]);
+    mirror->column_count = count - 4 - mirror->key_count;
+    if (mirror->key_count < 1 || mirror->column_count < 1) return false;
+    const int names = mirror->key_count + mirror->column_count;
+    mirror->keys = static_cast<AttrNumber *>(palloc0(sizeof(AttrNumber) * names));
+    mirror->columns = mirror->keys + mirror->key_count;
+    mirror->key_names = static_cast<char **>(palloc0(sizeof(char *) * names));
+    mirror->column_names = mirror->key_names + mirror->key_count;
+    mirror->operators = static_cast<char **>(palloc0(sizeof(char *) * mirror->key_count));
+    for (int i = 0; i < names; i++) {
+        mirror->key_names[i] = pstrdup(arguments[4 + i]);
+        mirror->keys[i] = get_attnum(RelationGetRelid(mine), arguments[4 + i]);
+        if (mirror->keys[i] == InvalidAttrNumber) return false;
+    }
+    return true;
+}
+
+// False where writes have to pass as they are: verify tells what they have parted.
+bool describe(Mirror *mirror, Relation mine, Oid function, int count, char **arguments) {
+    if (!read_arguments(mirror, mine, count, arguments)) return false;
+    mirror->other = find_other(function, mirror->mine, mirror->name);
+    Relation other =
+        OidIsValid(mirror->other) ? try_table_open(mirror->other, AccessShareLock) : nullptr;
+    if (other == nullptr) return false;
+    mirror->other_owner = other->rd_rel->relowner;
+    bool found = find_operators(mirror, mirror->is_source ? other : mine);
+    for (int i = 0; i < mirror->key_count + mirror->column_count; i++)
+        if (get_attnum(mirror->other, mirror->key_names[i]) == InvalidAttrNumber) found = false;
+    // Given to another owner, one of the tables: an application's write must not fail for it.
+    if (pg_class_aclcheck(mirror->mine, mirror->other_owner, ACL_SELECT) != ACLCHECK_OK)
+        found = false;
+    table_close(other, AccessShareLock);
+    return found;
+}
+
+Mirror *mirror_of(Relation mine, Oid trigger, Oid function, int count, char **arguments) {
+    for (Mirror *mirror = mirrors; mirror != nullptr; mirror = mirror->next)
+        if (mirror->trigger == trigger && !mirror->stale) return mirror;
+    if (!watching) {
+        CacheRegisterRelcacheCallback(relation_changed, 0);
+        RegisterXactCallback(transaction_ended, nullptr);
+        watching = true;
+    }
+    MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "zdm mirror", ALLOCSET_SMALL_SIZES);
+    MemoryContext before = MemoryContextSwitchTo(context);
+    auto *fresh = static_cast<Mirror *>(palloc0(sizeof(Mirror)));
+    fresh->context = context;
+    fresh->trigger = trigger;
+    fresh->mine = RelationGetRelid(mine);
+    fresh->usable = describe(fresh, mine, function, count, arguments);
+    MemoryContextSwitchTo(before);
+    MemoryContextSetParent(context, TopMemoryContext);
+    fresh->next = mirrors;
+    mirrors = fresh;
+    if (!fresh->usable)
+        ereport(WARNING,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("zdm does not sync table \"%s\": its other part, a column of it or a right "
+                        "of its owner is missing; SELECT * FROM zdm.status",
+                        RelationGetRelationName(mine))));
+    return fresh;
+}
+
+const char *quoted(Oid relation) {
+    return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+                                      get_rel_name(relation));
+}
+
+// "s.a, s.b"
+void append_names(StringInfo text, const char *prefix, char **names, int count) {
+    for (int i = 0; i < count; i++)
+        appendStringInfo(text, "%s%s%s", i > 0 ? ", " : "", prefix, quote_identifier(names[i]));
+}
+
+// "s.a OPERATOR(...) $1 AND ..."
+void append_key(StringInfo text, const Mirror *mirror, const char *alias, int first_parameter) {
+    for (int i = 0; i < mirror->key_count; i++)
+        appendStringInfo(text, "%s%s.%s %s $%d", i > 0 ? " AND " : "", alias,
+                         quote_identifier(mirror->key_names[i]), mirror->operators[i],
+                         first_parameter + i);
+}
+
+void append_difference(StringInfo text, const Mirror *mirror, const char *left, const char *right) {
+    appendStringInfoString(text, "pg_catalog.record_image_ne(ROW(");
+    append_names(text, left, mirror->column_names, mirror->column_count);
+    appendStringInfoString(text, "), ROW(");
+    append_names(text, right, mirror->column_names, mirror->column_count);
+    appendStringInfoString(text, "))");
+}
+
+void append_move(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
+    const int after = mirror->key_count + 1;
+    appendStringInfo(text, "UPDATE ONLY %s AS n SET ", part);
+    for (int i = 0; i < mirror->key_count; i++)
+        appendStringInfo(text, "%s%s = $%d", i > 0 ? ", " : "",
+                         quote_identifier(mirror->key_names[i]), after + i);
+    appendStringInfoString(text, " WHERE ");
+    append_key(text, mirror, "n", 1);
+    appendStringInfo(text, " AND NOT EXISTS (SELECT FROM ONLY %s AS s WHERE ", source);
+    append_key(text, mirror, "s", 1);
+    appendStringInfo(text, ") AND NOT EXISTS (SELECT FROM ONLY %s AS m WHERE ", part);
+    append_key(text, mirror, "m", after);
+    appendStringInfoChar(text, ')');
+}
+
+// A row that lacks what the part demands is not put there: after cutover an application that knows
+// the part leaves those columns of the source out, and writes the part's row itself.
+void append_put(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
+    Oid part_id = mirror->is_source ? mirror->other : mirror->mine;
+    appendStringInfo(text, "INSERT INTO %s AS n (", part);
+    append_names(text, "", mirror->key_names, mirror->key_count + mirror->column_count);
+    appendStringInfoString(text, ") SELECT ");
+    append_names(text, "s.", mirror->key_names, mirror->key_count + mirror->column_count);
+    appendStringInfo(text, " FROM ONLY %s AS s WHERE ", source);
+    append_key(text, mirror, "s", 1);
+    Relation relation = table_open(part_id, AccessShareLock);
+    for (int i = 0; i < mirror->column_count; i++) {
+        const AttrNumber column = get_attnum(part_id, mirror->column_names[i]);
+        if (TupleDescAttr(RelationGetDescr(relation), column - 1)->attnotnull)
+            appendStringInfo(text, " AND s.%s IS NOT NULL",
+                             quote_identifier(mirror->column_names[i]));
+    }
+    table_close(relation, AccessShareLock);
+    appendStringInfoString(text, " ON CONFLICT (");
+    append_names(text, "", mirror->key_names, mirror->key_count);
+    appendStringInfoString(text, ") DO UPDATE SET ");
+    for (int i = 0; i < mirror->column_count; i++)
+        appendStringInfo(text, "%s%s = excluded.%s", i > 0 ? ", " : "",
+                         quote_identifier(mirror->column_names[i]),
+                         quote_identifier(mirror->column_names[i]));
+    appendStringInfoString(text, " WHERE ");
+    append_difference(text, mirror, "n.", "excluded.");
+}
+
+// What the part's column gets where it is not given: NULL where it has no default.
+struct Default {
+    const char *text = nullptr;
+    bool is_changing = false;  // another value with each call or transaction
+};
+
+Default default_of(Relation part, AttrNumber column) {
+    TupleConstr *constraints = RelationGetDescr(part)->constr;
+    for (int i = 0; constraints != nullptr && i < constraints->num_defval; i++) {
+        const AttrDefault *found = &constraints->defval[i];
+        if (found->adnum != column) continue;
+        const Datum deparsed = DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(found->adbin),
+                                                   ObjectIdGetDatum(RelationGetRelid(part)));
+        auto *expression = static_cast<Node *>(stringToNode(found->adbin));
+        return {TextDatumGetCString(deparsed), contain_mutable_functions(expression)};
+    }
+    return {};
+}
+
+// The part's row of an INSERT into the source that did not know of the part: nothing but defaults.
+// One that changes cannot be recognised by its value; but neither row has been written since where
+// both are of one transaction.
+void append_replace(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
+    appendStringInfo(text, "DELETE FROM ONLY %s AS n WHERE ", part);
+    append_key(text, mirror, "n", 1);
+    Relation relation = table_open(mirror->mine, AccessShareLock);
+    bool changing = false;
+    for (int i = 0; i < mirror->column_count; i++) {
+        const char *column = quote_identifier(mirror->column_names[i]);
+        auto *attribute = TupleDescAttr(RelationGetDescr(relation), mirror->columns[i] - 1);
+        const Default value = default_of(relation, mirror->columns[i]);
+        changing = changing || value.is_changing;
+        if (value.is_changing) continue;
+        appendStringInfo(text, " AND (n.%s IS NULL", column);
+        if (value.text != nullptr)
+            appendStringInfo(text, " OR pg_catalog.record_image_eq(ROW(n.%s), ROW((%s)::%s))",
+                             column, value.text,
+                             format_type_with_typemod(attribute->atttypid, attribute->atttypmod));
+        appendStringInfoChar(text, ')');
+    }
+    table_close(relation, AccessShareLock);
+    if (!changing) return;
+    appendStringInfo(text, " AND EXISTS (SELECT FROM ONLY %s AS s WHERE ", source);
+    append_key(text, mirror, "s", 1);
+    appendStringInfoString(text, " AND s.xmin = n.xmin)");
+}
+
+void append_take(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
+    appendStringInfo(text, "UPDATE ONLY %s AS s SET ", source);
+    for (int i = 0; i < mirror->column_count; i++)
+        appendStringInfo(text, "%s%s = n.%s", i > 0 ? ", " : "",
+                         quote_identifier(mirror->column_names[i]),
+                         quote_identifier(mirror->column_names[i]));
+    appendStringInfo(text, " FROM ONLY %s AS n WHERE ", part);
+    append_key(text, mirror, "s", 1);
+    appendStringInfoString(text, " AND ");
+    append_key(text, mirror, "n", 1);
+    appendStringInfoString(text, " AND ");
+    append_difference(text, mirror, "s.", "n.");
+}
+
+void append_clear(StringInfo text, const Mirror *mirror, const char *source, const char *part,
+                  bool all) {
+    appendStringInfo(text, "UPDATE ONLY %s AS s SET ", source);
+    for (int i = 0; i < mirror->column_count; i++)
+        appendStringInfo(text, "%s%s = NULL", i > 0 ? ", " : "",
+                         quote_identifier(mirror->column_names[i]));
+    appendStringInfoString(text, " WHERE (");
+    for (int i = 0; i < mirror->column_count; i++)
+        appendStringInfo(text, "%ss.%s IS NOT NULL", i > 0 ? " OR " : "",
+                         quote_identifier(mirror->column_names[i]));
+    appendStringInfoChar(text, ')');
+    if (all) return;
+    appendStringInfoString(text, " AND ");
+    append_key(text, mirror, "s", 1);
+    appendStringInfo(text, " AND NOT EXISTS (SELECT FROM ONLY %s AS n WHERE ", part);
+    append_key(text, mirror, "n", 1);
+    appendStringInfoChar(text, ')');
+}
+
+void append_statement(StringInfo text, const Mirror *mirror, Statement statement) {
+    const char *source = quoted(mirror->is_source ? mirror->mine : mirror->other);
+    const char *part = quoted(mirror->is_source ? mirror->other : mirror->mine);
+    switch (statement) {
+        case move_row:
+            append_move(text, mirror, source, part);
+            break;
+        case remove_row:
+            appendStringInfo(text, "DELETE FROM ONLY %s AS n WHERE ", part);
+            append_key(text, mirror, "n", 1);
+            appendStringInfo(text, " AND NOT EXISTS (SELECT FROM ONLY %s AS s WHERE ", source);
+            append_key(text, mirror, "s", 1);
+            appendStringInfoChar(text, ')');
+            break;
+        case put_row:
+            append_put(text, mirror, source, part);
+            break;
+        case empty_part:
+            appendStringInfo(text, "TRUNCATE ONLY %s", part);
+            break;
+        case lock_row:
+            appendStringInfo(text, "SELECT FROM ONLY %s AS s WHERE ", source);
+            append_key(text, mirror, "s", 1);
+            appendStringInfoString(text, " FOR NO KEY UPDATE");
+            break;
+        case replace_row:
+            append_replace(text, mirror, source, part);
+            break;
+        case take_row:
+            append_take(text, mirror, source, part);
+            break;
+        case clear_row:
+            append_clear(text, mirror, source, part, false);
+            break;
+        case clear_source:
+            append_clear(text, mirror, source, part, true);
+            break;
+        case statement_count:
+            break;
+    }
+}
+
+int parameter_count(const Mirror *mirror, Statement statement) {
+    if (statement == empty_part || statement == clear_source) return 0;
+    return statement == move_row ? 2 * mirror->key_count : mirror->key_count;
+}
+
+// SPI is connected, and the other table's owner at work.
+SPIPlanPtr plan_of(Mirror *mirror, Statement statement) {
+    if (mirror->plans[statement] != nullptr) return mirror->plans[statement];
+    Oid types[2 * INDEX_MAX_KEYS];
+    for (int i = 0; i < 2 * mirror->key_count; i++)
+        types[i] = get_atttype(mirror->mine, mirror->keys[i % mirror->key_count]);
+    StringInfoData text;
+    initStringInfo(&text);
+    append_statement(&text, mirror, statement);
+    SPIPlanPtr plan = SPI_prepare(text.data, parameter_count(mirror, statement), types);
+    if (plan == nullptr || SPI_keepplan(plan) != 0)
+        elog(ERROR, "zdm: SPI_prepare failed for %s: %s", text.data,
+             SPI_result_code_string(SPI_result));
+    mirror->plans[statement] = plan;
+    return plan;
+}
+
+uint64 execute(Mirror *mirror, Statement statement, Datum *values) {
+    Snapshot snapshot = InvalidSnapshot;
+    // A snapshot of before the other table's row was made must not fail the write for it.
+    if (IsolationUsesXactSnapshot()) {
+        CommandCounterIncrement();
+        snapshot = GetLatestSnapshot();
+    }
+    const int result = SPI_execute_snapshot(plan_of(mirror, statement), values, nullptr, snapshot,
+                                            InvalidSnapshot, false, true, 0);
+    if (result < 0)
+        elog(ERROR, "zdm: SPI_execute_snapshot failed: %s", SPI_result_code_string(result));
+    return SPI_processed;
+}
+
+uint64 run(Mirror *mirror, Statement statement, Datum *values) {
+    const auto before = writing;
+    volatile uint64 rows = 0;
+    Oid user;
+    int context;
+    GetUserIdAndSecContext(&user, &context);
+    PG_TRY();
+    {
+        writing = {mirror->name, trigger_depth()};
+        SetUserIdAndSecContext(mirror->other_owner,
+                               context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+        if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "zdm: SPI_connect failed");
+        rows = execute(mirror, statement, values);
+        SPI_finish();
+        SetUserIdAndSecContext(user, context);
+    }
+    PG_FINALLY();
+    { writing = before; }
+    PG_END_TRY();
+    return rows;
+}
+
+// The row's key; of a primary key, so none is NULL.
+void key_of(const Mirror *mirror, TupleTableSlot *row, Datum *values) {
+    for (int i = 0; i < mirror->key_count; i++) {
+        bool null;
+        values[i] = slot_getattr(row, mirror->keys[i], &null);
+        if (null)
+            ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                            errmsg("null value in column \"%s\" violates not-null constraint",
+                                   mirror->key_names[i])));
+    }
+}
+
+// By their bytes: what compares as equal (1.0 and 1.00) must come over as well.
+bool differs(TupleTableSlot *before, TupleTableSlot *after, const AttrNumber *columns, int count) {
+    TupleDesc descriptor = before->tts_tupleDescriptor;
+    for (int i = 0; i < count; i++) {
+        bool null_before, null_after;
+        const Datum old_value = slot_getattr(before, columns[i], &null_before);
+        const Datum new_value = slot_getattr(after, columns[i], &null_after);
+        if (null_before != null_after) return true;
+        if (null_before) continue;
+        auto *attribute = TupleDescAttr(descriptor, columns[i] - 1);
+        // The first costs nothing where both point to the same toasted value.
+        if (!datumIsEqual(old_value, new_value, attribute->attbyval, attribute->attlen) &&
+            !datum_image_eq(old_value, new_value, attribute->attbyval, attribute->attlen))
+            return true;
+    }
+    return false;
+}
+
+void write_source(Mirror *mirror, TriggerData *data) {
+    Datum keys[2 * INDEX_MAX_KEYS];
+    Datum *after = keys + mirror->key_count;
+    if (TRIGGER_FIRED_BY_DELETE(data->tg_event)) {
+        key_of(mirror, data->tg_trigslot, keys);
+        run(mirror, remove_row, keys);
+        return;
+    }
+    if (TRIGGER_FIRED_BY_INSERT(data->tg_event)) {
+        key_of(mirror, data->tg_trigslot, keys);
+        run(mirror, put_row, keys);
+        return;
+    }
+    TupleTableSlot *before = data->tg_trigslot, *now = data->tg_newslot;
+    key_of(mirror, before, keys);
+    key_of(mirror, now, after);
+    if (differs(before, now, mirror->keys, mirror->key_count)) {
+        run(mirror, move_row, keys);
+        run(mirror, remove_row, keys);
+        run(mirror, put_row, after);
+        return;
+    }
+    if (!differs(before, now, mirror->columns, mirror->column_count)) {
+        // Nothing to bring over. But the row may leave a block that the backfill has yet to read
+        // for one that it has read.
+        if (mirror->trusts_part ||
+            ItemPointerGetBlockNumber(&before->tts_tid) == ItemPointerGetBlockNumber(&now->tts_tid))
+            return;
+    }
+    run(mirror, put_row, after);
+}
+
+[[noreturn]] void raise_no_source(const Mirror *mirror, Relation part) {
+    ereport(ERROR,
+            (errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+             errmsg("insert or update on table \"%s\" violates foreign key: table \"%s\" has no "
+                    "row with that key",
+                    RelationGetRelationName(part), get_rel_name(mirror->other)),
+             errtable(part)));
+}
+
+void write_part(Mirror *mirror, TriggerData *data) {
+    Datum keys[INDEX_MAX_KEYS];
+    const bool update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+    TupleTableSlot *row = update ? data->tg_newslot : data->tg_trigslot;
+    if (TRIGGER_FIRED_BY_DELETE(data->tg_event)) {
+        key_of(mirror, row, keys);
+        run(mirror, clear_row, keys);
+        return;
+    }
+    if (update) {
+        const bool moved = differs(data->tg_trigslot, row, mirror->keys, mirror->key_count);
+        if (!moved && !differs(data->tg_trigslot, row, mirror->columns, mirror->column_count))
+            return;
+        if (moved) {
+            key_of(mirror, row, keys);
+            if (run(mirror, lock_row, keys) == 0) raise_no_source(mirror, data->tg_relation);
+            key_of(mirror, data->tg_trigslot, keys);
+            run(mirror, clear_row, keys);
+        }
+    }
+    key_of(mirror, row, keys);
+    run(mirror, take_row, keys);
+}
+
+void before_insert(Mirror *mirror, TriggerData *data) {
+    Datum keys[INDEX_MAX_KEYS];
+    key_of(mirror, data->tg_trigslot, keys);
+    if (run(mirror, lock_row, keys) == 0) raise_no_source(mirror, data->tg_relation);
+    run(mirror, replace_row, keys);
+}
+
+bool is_echo(const char *name) {
+    return (writing.name != nullptr && writing.depth + 1 == trigger_depth() &&
+            strcmp(writing.name, name) == 0) ||
+           strcmp(copied_by_us, name) == 0;
+}
+
+}  // namespace
+
+extern "C" Datum zdm_hot_mirror(FunctionCallInfo fcinfo) {
+    auto *data = reinterpret_cast<TriggerData *>(fcinfo->context);
+    const bool before = TRIGGER_FIRED_BEFORE(data->tg_event);
+    const Datum result = before && TRIGGER_FIRED_FOR_ROW(data->tg_event)
+                             ? PointerGetDatum(data->tg_trigtuple)
+                             : PointerGetDatum(nullptr);
+    if (data->tg_trigger->tgnargs > 0 && is_echo(data->tg_trigger->tgargs[0])) return result;
+    Mirror *mirror = mirror_of(data->tg_relation, data->tg_trigger->tgoid, fcinfo->flinfo->fn_oid,
+                               data->tg_trigger->tgnargs, data->tg_trigger->tgargs);
+    if (!mirror->usable) return result;
+    if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+        run(mirror, mirror->is_source ? empty_part : clear_source, nullptr);
+    else if (before)
+        before_insert(mirror, data);
+    else if (mirror->is_source)
+        write_source(mirror, data);
+    else
+        write_part(mirror, data);
+    return result;
+}
+
+extern "C" void zdm_hot_mirror_copying(const char *name) {
+    strlcpy(copied_by_us, name, NAMEDATALEN);
+}
+
+extern "C" bool zdm_hot_mirror_resync(Oid relation, const char *trigger, const char *const *key) {
+    Relation mine = table_open(relation, RowExclusiveLock);
+    const Trigger *found = nullptr;
+    for (int i = 0; mine->trigdesc != nullptr && i < mine->trigdesc->numtriggers; i++)
+        if (strcmp(mine->trigdesc->triggers[i].tgname, trigger) == 0)
+            found = &mine->trigdesc->triggers[i];
+    if (found == nullptr)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+                        errmsg("zdm: trigger \"%s\" of table \"%s\" is gone", trigger,
+                               RelationGetRelationName(mine))));
+    Mirror *mirror = mirror_of(mine, found->tgoid, found->tgfoid, found->tgnargs, found->tgargs);
+    uint64 rows = 0;
+    if (mirror->usable) {
+        Datum keys[INDEX_MAX_KEYS];
+        for (int i = 0; i < mirror->key_count; i++) {
+            auto *attribute = TupleDescAttr(RelationGetDescr(mine), mirror->keys[i] - 1);
+            Oid input, parameter;
+            getTypeInputInfo(attribute->atttypid, &input, &parameter);
+            keys[i] = OidInputFunctionCall(input, pstrdup(key[i]), parameter, attribute->atttypmod);
+        }
+        rows = run(mirror, mirror->is_source ? remove_row : take_row, keys);
+        rows += run(mirror, mirror->is_source ? put_row : clear_row, keys);
+    }
+    table_close(mine, NoLock);
+    return rows > 0;
+}
