@@ -4,7 +4,6 @@ SELECT name, setting, unit FROM pg_settings WHERE name LIKE 'zdm.max%' OR name I
 SET zdm.pace = 'AUTO';
 SET zdm.pace = '0.001';
 SET zdm.max_impact = -1;
-SET zdm.max_replica_lag = '-1s';
 RESET ALL;
 CREATE TABLE t (id serial PRIMARY KEY, v integer NOT NULL, filler text DEFAULT repeat('x', 60));
 INSERT INTO t (v) SELECT g FROM generate_series(1, 20000) g;

@@ -34,6 +34,8 @@ extern "C" {
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+
+#include "pg/version.h"
 }
 
 namespace {
@@ -128,7 +130,7 @@ Oid find_other(Oid function, Oid mine, const char *name) {
 
 // The operators that the part's primary key compares with.
 bool find_operators(Mirror *mirror, Relation part) {
-    const Oid index = RelationGetPrimaryKeyIndex(part);
+    const Oid index = zdm_primary_key_index(part);
     if (!OidIsValid(index)) return false;
     Relation key = index_open(index, AccessShareLock);
     bool found = key->rd_index->indnkeyatts == mirror->key_count;

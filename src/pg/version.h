@@ -13,6 +13,8 @@
 #include "access/stratnum.h"
 #include "nodes/execnodes.h"
 #include "parser/parse_type.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 
 /* 16 reports errors softly where asked to. */
 static inline void zdm_parse_type_string(const char *text, Oid *type, int32 *typmod) {
@@ -43,6 +45,15 @@ static inline void zdm_index_insert_cleanup(Relation index, IndexInfo *info) {
 #else
     (void)index;
     (void)info;
+#endif
+}
+
+/* 18 asks whether a deferrable one counts. */
+static inline Oid zdm_primary_key_index(Relation relation) {
+#if PG_VERSION_NUM >= 180000
+    return RelationGetPrimaryKeyIndex(relation, true);
+#else
+    return RelationGetPrimaryKeyIndex(relation);
 #endif
 }
 
