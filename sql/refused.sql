@@ -86,7 +86,7 @@ CREATE STATISTICS d_stats ON b, (e + 1) FROM d;
 CREATE INDEX d_c ON d (c text_pattern_ops);
 CREATE INDEX d_e ON d USING hash (e);
 ALTER TABLE d ALTER e SET STATISTICS 500;
-SELECT zdm.change_type('d', 'a', 'bigint');
+SELECT zdm.change_type('d', 'a', 'text');
 SELECT zdm.change_type('d', 'b', 'bigint');
 SELECT zdm.change_type('d', 'e', 'bigint');
 ALTER TABLE d ALTER e SET STATISTICS -1;

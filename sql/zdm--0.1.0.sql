@@ -107,9 +107,11 @@ CREATE TABLE carried (
     related           oid NOT NULL DEFAULT 0,
     columns           text NOT NULL DEFAULT '',
     parent            text NOT NULL DEFAULT '',
+    timing            text NOT NULL DEFAULT '',
     PRIMARY KEY (migration, relation, ordinal)
 );
 COMMENT ON COLUMN carried.parent IS 'The index of the parent table that a partition''s index belongs to';
+COMMENT ON COLUMN carried.timing IS 'Of a deferrable key: what stands behind its columns';
 COMMENT ON COLUMN carried.columns IS 'Numbers of the columns that it reads, to see when another migration has exchanged them';
 COMMENT ON COLUMN carried.related IS 'Another relation that cutover locks because of it; 0 = none';
 COMMENT ON COLUMN carried.keep_old IS 'Whether the old column''s own stays during soak; one that could fail a write does not';

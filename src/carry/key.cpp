@@ -22,29 +22,33 @@ class Key final : public Carrier {
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        // Left unclaimed, so refused by name. A deferrable one lets a transaction hold duplicates
-        // for a moment, which the counterpart's plain unique index would not.
+        // Left unclaimed, so refused by name.
         if (scope.partitioned || !scope.is_paired()) return found;
         const Rows rows = query(
-            R"(SELECT k.oid, k.conname, k.conindid
+            R"(SELECT k.oid, k.conname, k.conindid,
+                      CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
+                      || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END
                  FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
-                WHERE k.conrelid = $1::oid AND k.contype = $2::"char" AND NOT k.condeferrable
-                  AND i.indisvalid
+                WHERE k.conrelid = $1::oid AND k.contype = $2::"char" AND i.indisvalid
                   AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
                 ORDER BY k.conname)",
             {scope.migration.relation, contype_});
         for (size_t row = 0; row < rows.size(); ++row) {
+            const std::string timing = rows.text(row, 3);
+            if (!timing.empty() && !stays_unique(scope.mapping)) continue;
             if (!claim(dependents, pg_constraint_id, rows.oid(row, 0))) continue;
             const std::string object = rows.text(row, 1);
             const uint32_t index = rows.oid(row, 2);
             const std::string shadow = new_object_name(scope.migration.id, object);
+            std::string counterpart =
+                index_definition(scope, index, shadow, Side::new_side, Names::before);
+            if (!timing.empty()) counterpart = without_unique(counterpart);
             found.push_back(
                 {name(), object, shadow,
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
                                   Side::old_side, Names::soak),
-                 index_definition(scope, index, shadow, Side::new_side, Names::before),
-                 scope.mapping.reverse_is_injective(), 0,
-                 columns_of(pg_constraint_id, rows.oid(row, 0))});
+                 counterpart, scope.mapping.reverse_is_injective(), 0,
+                 columns_of(pg_constraint_id, rows.oid(row, 0)), "", timing});
         }
         return found;
     }
@@ -79,17 +83,35 @@ class Key final : public Carrier {
         rename_index(scope, carried.object,
                      side == Side::new_side ? carried.shadow : old_name(scope, carried));
         if (side == Side::old_side) set_unique(scope, carried, old_name(scope, carried), false);
+        if (side == Side::new_side && !carried.timing.empty())
+            set_unique(scope, carried, carried.shadow, false);
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         if (side == Side::old_side) set_unique(scope, carried, old_name(scope, carried), true);
+        if (side == Side::new_side && !carried.timing.empty())
+            set_unique(scope, carried, carried.shadow, true);
         query(fmt::format(
-            "ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}", scope.table,
+            "ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}{}", scope.table,
             Identifier(carried.object), keyword_,
-            Identifier(side == Side::new_side ? carried.shadow : old_name(scope, carried))));
+            Identifier(side == Side::new_side ? carried.shadow : old_name(scope, carried)),
+            carried.timing));
     }
 
   private:
+    // A transaction may hold duplicates for a moment under a deferrable key, which a unique index
+    // would refuse. So its counterpart is built as a plain index, and made unique at cutover, when
+    // no transaction is under way: as unique as the old one, because no two values become one.
+    static bool stays_unique(const Mapping &mapping) {
+        return mapping.forward_is_injective() && mapping.reverse_is_injective();
+    }
+
+    static std::string without_unique(const std::string &definition) {
+        const std::string word = "UNIQUE ";
+        return definition.substr(0, definition.find(word)) +
+               definition.substr(definition.find(word) + word.size());
+    }
+
     static std::string old_name(const CarryScope &scope, const Carried &carried) {
         return old_object_name(scope.migration.id, carried.object);
     }

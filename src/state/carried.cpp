@@ -6,14 +6,15 @@ namespace zdm {
 
 std::vector<Carried> load_carried(const Migration &migration) {
     const Rows rows = catalog(
-        R"(SELECT carrier, object, shadow, definition, shadow_definition, keep_old, related, columns, parent
+        R"(SELECT carrier, object, shadow, definition, shadow_definition, keep_old, related, columns, parent, timing
              FROM zdm.carried WHERE migration = $1::bigint AND relation = $2::oid ORDER BY ordinal)",
         {migration.id, migration.relation});
     std::vector<Carried> carried;
     for (size_t row = 0; row < rows.size(); ++row)
         carried.push_back({rows.text(row, 0), rows.text(row, 1), rows.text(row, 2),
                            rows.text(row, 3), rows.text(row, 4), rows.boolean(row, 5),
-                           rows.oid(row, 6), rows.text(row, 7), rows.text(row, 8)});
+                           rows.oid(row, 6), rows.text(row, 7), rows.text(row, 8),
+                           rows.text(row, 9)});
     return carried;
 }
 
@@ -31,11 +32,11 @@ void replace_carried(const Migration &migration, const std::vector<Carried> &car
     for (const auto &one : carried)
         catalog(
             R"(INSERT INTO zdm.carried (migration, relation, ordinal, carrier, object, shadow,
-                                        definition, shadow_definition, keep_old, related, columns, parent)
-               VALUES ($1::bigint, $2::oid, $3::integer, $4, $5, $6, $7, $8, $9::boolean, $10::oid, $11, $12))",
+                                        definition, shadow_definition, keep_old, related, columns, parent, timing)
+               VALUES ($1::bigint, $2::oid, $3::integer, $4, $5, $6, $7, $8, $9::boolean, $10::oid, $11, $12, $13))",
             {migration.id, migration.relation, ++ordinal, one.carrier, one.object, one.shadow,
              one.definition, one.shadow_definition, one.keep_old, one.related, one.columns,
-             one.parent});
+             one.parent, one.timing});
 }
 
 std::optional<LaterCutover> cut_over_later(const Migration &migration) {

@@ -22,11 +22,12 @@ struct Carried {
     // Which columns it reads, by number: another migration's cutover exchanges names, not numbers.
     std::string columns = {};
     std::string parent = {};  // the index of the parent table that a partition's one belongs to
+    std::string timing = {};  // of a deferrable key: " DEFERRABLE ..."
 
     bool operator==(const Carried &other) const {
         return carrier == other.carrier && object == other.object &&
                definition == other.definition && shadow_definition == other.shadow_definition &&
-               columns == other.columns && parent == other.parent;
+               columns == other.columns && parent == other.parent && timing == other.timing;
     }
     bool operator!=(const Carried &other) const { return !(*this == other); }
 };

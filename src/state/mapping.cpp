@@ -35,18 +35,19 @@ bool is_integer(const std::string &type) {
     return type == "smallint" || type == "integer" || type == "bigint";
 }
 
-bool is_identity(const MappedColumn &old_column, const MappedColumn &new_column, size_t parameter) {
-    return old_column.expression == fmt::format("${}", parameter) &&
-           old_column.type == new_column.type;
+// One column is computed from the other, which is that parameter, and nothing is changed.
+bool is_identity(const MappedColumn &column, const MappedColumn &other, size_t parameter) {
+    return column.expression == fmt::format("${}", parameter) && column.type == other.type;
 }
 
-bool is_injective(const MappedColumn &old_column, const MappedColumn &new_column,
-                  size_t parameter) {
+// Different values stay different.
+bool is_injective(const MappedColumn &column, const MappedColumn &other, size_t parameter) {
     const std::string given = fmt::format("${}", parameter);
-    return is_integer(old_column.type) && is_integer(new_column.type) &&
-           (old_column.expression == given ||
-            old_column.expression == fmt::format("({})::{}", given, old_column.type) ||
-            old_column.expression == fmt::format("{}::{}", given, old_column.type));
+    return is_identity(column, other, parameter) ||
+           (is_integer(column.type) && is_integer(other.type) &&
+            (column.expression == given ||
+             column.expression == fmt::format("({})::{}", given, column.type) ||
+             column.expression == fmt::format("{}::{}", given, column.type)));
 }
 
 }  // namespace
@@ -71,12 +72,15 @@ bool Mapping::reverse_is_identity() const {
 
 bool Mapping::reverse_is_injective() const {
     if (!is_paired()) return false;
-    for (size_t i = 0; i < old_columns.size(); ++i) {
-        const size_t parameter = old_columns.size() + i + 1;
-        if (!is_identity(old_columns[i], new_columns[i], parameter) &&
-            !is_injective(old_columns[i], new_columns[i], parameter))
-            return false;
-    }
+    for (size_t i = 0; i < old_columns.size(); ++i)
+        if (!is_injective(old_columns[i], new_columns[i], old_columns.size() + i + 1)) return false;
+    return true;
+}
+
+bool Mapping::forward_is_injective() const {
+    if (!is_paired()) return false;
+    for (size_t i = 0; i < old_columns.size(); ++i)
+        if (!is_injective(new_columns[i], old_columns[i], i + 1)) return false;
     return true;
 }
 

@@ -36,6 +36,8 @@ struct Mapping {
     // The old side cannot hold two equal values where the new one holds different ones: identities
     // or casts between integers. A unique index on the old columns may then stay during soak.
     bool reverse_is_injective() const;
+    // Nor the new side where the old one holds different ones.
+    bool forward_is_injective() const;
 };
 
 // Of one table: the migration as that table sees it (on_each_table).
