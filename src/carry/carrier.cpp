@@ -179,7 +179,8 @@ std::string fingerprint(const CarryScope &scope) {
                          FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = $1::oid),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint WHERE conrelid = $1::oid OR confrelid = $1::oid),
                       (SELECT string_agg(concat_ws(' ', indexrelid, xmin), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = $1::oid),
-                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_attrdef WHERE adrelid = $1::oid),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_attrdef
+                         WHERE adrelid = $1::oid OR adrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass))),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_trigger WHERE tgrelid = $1::oid),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_policy WHERE polrelid = $1::oid),
                       (SELECT string_agg(relid::oid::text, ',' ORDER BY relid) FROM pg_partition_tree($1::oid::regclass)))))",

@@ -26,21 +26,50 @@ class Default final : public Carrier {
             claim(dependents, pg_attrdef_id, rows.oid(0, 0));
             found.push_back({name(), column.name, "", rows.text(0, 1), ""});
         }
+        // After their parents', which what is done to a parent overwrites.
+        for (const auto &column : scope.mapping.old_columns)
+            find_in_partitions(scope, column, found);
         return found;
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
         if (const auto column = column_named(scope, carried, side))
-            query(fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", scope.table, *column));
+            query(fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT",
+                              table_of(scope, carried), *column));
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         if (const auto column = column_named(scope, carried, side))
-            query(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", scope.table, *column,
-                              carried.definition));
+            query(fmt::format(
+                "ALTER TABLE {} ALTER COLUMN {} {}", table_of(scope, carried), *column,
+                carried.definition.empty() ? "DROP DEFAULT" : "SET DEFAULT " + carried.definition));
     }
 
   private:
+    // Of a partition: its own default, or "" where the parent has one and it has none.
+    void find_in_partitions(const CarryScope &scope, const MappedColumn &column,
+                            std::vector<Carried> &found) const {
+        if (!scope.partitioned) return;
+        const Rows rows = query(
+            R"(WITH part AS (
+                   SELECT t.relid::oid AS oid, t.parentrelid::oid AS parent, t.level,
+                          coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS value
+                     FROM pg_partition_tree($1::oid::regclass) t
+                     JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = $2 AND a.attgenerated = ''
+                     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum)
+               SELECT p.oid, p.value FROM part p JOIN part o ON o.oid = p.parent
+                WHERE p.value <> o.value ORDER BY p.level, p.oid)",
+            {scope.migration.relation, column.current_name(scope.soak_names)});
+        for (size_t row = 0; row < rows.size(); ++row)
+            found.push_back(
+                {name(), column.name, "", rows.text(row, 1), "", true, rows.oid(row, 0)});
+    }
+
+    static std::string table_of(const CarryScope &scope, const Carried &carried) {
+        if (carried.related == 0) return scope.table;
+        return "ONLY " + query("SELECT $1::oid::regclass", {carried.related}).text(0, 0);
+    }
+
     // Where columns are not a pair, the new ones have no default to inherit.
     static std::optional<Identifier> column_named(const CarryScope &scope, const Carried &carried,
                                                   Side side) {
