@@ -133,6 +133,41 @@ SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 's
 SELECT indexrelid::regclass, indisunique, indimmediate FROM pg_index WHERE indrelid = 'seat'::regclass ORDER BY indexrelid::regclass::text;
 DROP FUNCTION swap_seats;
 DROP TABLE seat;
+-- Publications that name the column, in a list or in a filter; and status says what a subscriber needs.
+CREATE ROLE zdm_publisher;
+CREATE TABLE paper (id integer PRIMARY KEY, v integer, w text);
+INSERT INTO paper SELECT g, g FROM generate_series(1, 100) g;
+SET client_min_messages = error;
+CREATE PUBLICATION listed FOR TABLE paper (id, v);
+CREATE PUBLICATION filtered FOR TABLE paper WHERE (v > 10 AND id > 0) WITH (publish = 'insert');
+SET client_min_messages = warning;
+CREATE VIEW published AS SELECT pubname, tablename, attnames, rowfilter FROM pg_publication_tables WHERE tablename = 'paper' ORDER BY pubname;
+SELECT zdm.change_type('paper', 'v', 'bigint', name => 'paper');
+CALL zdm.wait('paper', 'ready', 15);
+SELECT message, next_action FROM zdm.status WHERE name = 'paper';
+TABLE published;
+SELECT zdm.cutover('paper');
+CALL zdm.wait('paper', 'soak', 15);
+TABLE published;
+SELECT a.attname, r.prpubid = p.oid AS listed FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+  JOIN pg_attribute a ON a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs::int2[]) WHERE p.pubname = 'listed' ORDER BY 1;
+SELECT zdm.revert('paper');
+CALL zdm.wait('paper', 'ready', 15);
+SELECT zdm.cutover('paper');
+CALL zdm.wait('paper', 'soak', 15);
+SELECT zdm.contract('paper');
+CALL zdm.wait('paper', 'done', 15);
+TABLE published;
+SELECT message FROM zdm.status WHERE name = 'paper';
+-- Not the owner of the table: it is not zdm that changes another's publication.
+GRANT CREATE ON SCHEMA public TO zdm_publisher;
+ALTER TABLE paper OWNER TO zdm_publisher;
+SELECT zdm.change_type('paper', 'v', 'numeric');
+DROP VIEW published;
+DROP PUBLICATION listed, filtered;
+DROP TABLE paper;
+REVOKE CREATE ON SCHEMA public FROM zdm_publisher;
+DROP ROLE zdm_publisher;
 DROP VIEW difference;
 DROP SCHEMA one, two CASCADE;
 DROP FUNCTION build, looks, note;

@@ -308,6 +308,20 @@ COMMENT ON FUNCTION assert_ready(text) IS 'True, or error ZD001: the gate for a 
 
 -- Sizes are known, speeds are not: the database's own earlier passes where there are any, else what a small server
 -- does. Good for telling seconds from hours.
+CREATE FUNCTION published(relation oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('the table is published (%s): a subscriber without the new column stops; add it there first',
+                  string_agg(quote_ident(u.pubname), ', ' ORDER BY u.pubname))
+      FROM (SELECT DISTINCT b.pubname FROM pg_publication b
+             CROSS JOIN LATERAL pg_get_publication_tables(b.pubname) r
+             WHERE (r.relid = $1 OR r.relid IN (SELECT relid FROM pg_partition_tree($1::regclass)))
+               -- A list of columns has not the new one.
+               AND NOT EXISTS (SELECT FROM pg_publication_rel l WHERE l.prpubid = b.oid AND l.prrelid = r.relid AND l.prattrs IS NOT NULL)) u
+    HAVING count(*) > 0
+$$;
+COMMENT ON FUNCTION published(oid) IS 'What is to be done on subscribers before the table gets a column; NULL where it is not published';
+
 CREATE FUNCTION planned_steps(migration bigint)
 RETURNS TABLE (ordinal integer, step text, description text, sql text, lock_mode text, blocks text,
                estimated_seconds double precision, estimated_bytes bigint, warning text)
@@ -339,13 +353,7 @@ AS $$
                 WHEN p.kind LIKE '%index' AND p.kind NOT LIKE 'drop%' THEN p.rows * 30
                 ELSE 0 END::bigint,
            nullif(concat_ws('; ',
-               CASE WHEN p.kind = 'expand' THEN (
-                    SELECT format('the table is published (%s): a subscriber without the new column stops; add it there first',
-                                  string_agg(quote_ident(u.pubname), ', ' ORDER BY u.pubname))
-                      FROM (SELECT DISTINCT b.pubname FROM pg_publication b
-                             CROSS JOIN LATERAL pg_get_publication_tables(b.pubname) r
-                             WHERE r.relid = p.target OR r.relid IN (SELECT relid FROM pg_partition_tree(p.target::regclass))) u
-                    HAVING count(*) > 0) END,
+               CASE WHEN p.kind = 'expand' THEN zdm.published(p.target) END,
                CASE WHEN p.kind LIKE '%index' THEN (
                     SELECT format('waits for older transactions to end: the oldest runs for %s s', round(extract(epoch FROM clock_timestamp() - min(a.xact_start))))
                       FROM pg_stat_activity a WHERE a.xact_start < clock_timestamp() - interval '1 minute' AND a.pid <> pg_backend_pid()
@@ -484,7 +492,12 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
                           ELSE format('no worker runs in this database: it is starting, or every background worker slot is taken (max_worker_processes = %s); SELECT zdm.wake() tries again',
                                       current_setting('max_worker_processes'))
                      END
-                ELSE coalesce(b.message, m.message) END AS message,
+                ELSE concat_ws('; ', nullif(coalesce(b.message, m.message), ''),
+                     CASE WHEN m.phase NOT IN ('done', 'aborted')
+                           AND EXISTS (SELECT FROM pg_publication)
+                           AND EXISTS (SELECT FROM zdm.step i WHERE i.migration = m.id AND i.kind = 'expand')
+                           AND EXISTS (SELECT FROM pg_class c WHERE c.oid = m.relation)
+                          THEN zdm.published(m.relation) END) END AS message,
            CASE WHEN m.phase IN ('ready', 'soak', 'done') THEN 1.0::float8
                 WHEN s.blocks > 0 THEN s.finished_blocks / s.blocks ELSE coalesce((
                      SELECT (count(*) FILTER (WHERE i.state = 'done') + coalesce(b.progress, 0)) / nullif(count(*), 0)

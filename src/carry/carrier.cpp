@@ -149,6 +149,13 @@ bool is_remade(const Carried &carried) {
     return Carrier::find_carrier(carried.carrier).is_remade();
 }
 
+bool CarryScope::keeps_names() const {
+    if (!is_paired()) return false;
+    for (size_t pair = 0; pair < mapping.old_columns.size(); ++pair)
+        if (mapping.old_columns[pair].name != mapping.new_columns[pair].soak_name) return false;
+    return true;
+}
+
 std::string fingerprint(const CarryScope &scope) {
     return query(
                R"(WITH RECURSIVE reader(oid) AS (

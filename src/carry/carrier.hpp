@@ -31,6 +31,8 @@ struct CarryScope {
     bool soak_names = false;  // which names the columns have at this moment
 
     bool is_paired() const { return mapping.is_paired(); }
+    // Each new column has its old one's name after cutover: a text by names stays as it is.
+    bool keeps_names() const;
 };
 
 // The migration is given as one of its tables sees it (on_each_table).

@@ -9,14 +9,6 @@
 namespace zdm {
 namespace {
 
-bool keeps_names(const CarryScope &scope) {
-    if (!scope.is_paired()) return false;
-    for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair)
-        if (scope.mapping.old_columns[pair].name != scope.mapping.new_columns[pair].soak_name)
-            return false;
-    return true;
-}
-
 // sql gives: OID, name, statements that make it (separated by \x01). what: TRIGGER or POLICY.
 class NamedText final : public Carrier {
   public:
@@ -30,7 +22,7 @@ class NamedText final : public Carrier {
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        if (!keeps_names(scope)) return found;
+        if (!scope.keeps_names()) return found;
         const Rows rows = query(sql_, {scope.migration.relation, scope.table});
         for (size_t row = 0; row < rows.size(); ++row)
             if (claim(dependents, class_id_, rows.oid(row, 0)))
