@@ -118,12 +118,14 @@ COMMENT ON COLUMN carried.keep_old IS 'Whether the old column''s own stays durin
 COMMENT ON TABLE carried IS 'What hangs on the old columns and comes along at cutover: its name, the name of its counterpart until then, both definitions';
 
 CREATE TABLE scan (
+    number        integer GENERATED ALWAYS AS IDENTITY UNIQUE,
     migration     bigint NOT NULL REFERENCES migration ON DELETE CASCADE,
     kind          text NOT NULL CHECK (kind IN ('backfill', 'verify')),
     root          oid NOT NULL,
     relation      oid NOT NULL,
     relation_name text NOT NULL,
     relfilenode   oid NOT NULL,
+    first_block   bigint NOT NULL DEFAULT 0,
     next_block    bigint NOT NULL DEFAULT 0,
     blocks        bigint NOT NULL,
     busy_blocks   bigint[] NOT NULL DEFAULT '{}',
@@ -136,10 +138,12 @@ CREATE TABLE scan (
     started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     done          boolean NOT NULL DEFAULT false,
-    PRIMARY KEY (migration, kind, relation)
+    PRIMARY KEY (migration, kind, relation, first_block)
 );
+COMMENT ON COLUMN scan.number IS 'Who works on it has the advisory lock (2053401902, number)';
+COMMENT ON COLUMN scan.first_block IS 'A heap may be divided among workers: of the range that ends before blocks';
 COMMENT ON COLUMN scan.root IS 'The table of the migration that this heap belongs to';
-COMMENT ON TABLE scan IS 'Cursor and counters of a pass over one heap (a plain table or a leaf partition); committed with the rows';
+COMMENT ON TABLE scan IS 'Cursor and counters of a pass over one heap (a plain table or a leaf partition) or a range of its blocks; committed with the rows';
 
 CREATE TABLE pacing (
     migration    bigint PRIMARY KEY REFERENCES migration ON DELETE CASCADE,
@@ -328,8 +332,8 @@ RETURNS TABLE (ordinal integer, step text, description text, sql text, lock_mode
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     WITH speed AS (
-        SELECT coalesce(sum(s.blocks * 8192.0) FILTER (WHERE s.kind = 'backfill' AND s.done) / nullif(sum(s.busy_seconds) FILTER (WHERE s.kind = 'backfill' AND s.done), 0), 20e6) AS backfill,
-               coalesce(sum(s.blocks * 8192.0) FILTER (WHERE s.kind = 'verify' AND s.done) / nullif(sum(s.busy_seconds) FILTER (WHERE s.kind = 'verify' AND s.done), 0), 200e6) AS scan,
+        SELECT coalesce(sum((s.blocks - s.first_block) * 8192.0) FILTER (WHERE s.kind = 'backfill' AND s.done) / nullif(sum(s.busy_seconds) FILTER (WHERE s.kind = 'backfill' AND s.done), 0), 20e6) AS backfill,
+               coalesce(sum((s.blocks - s.first_block) * 8192.0) FILTER (WHERE s.kind = 'verify' AND s.done) / nullif(sum(s.busy_seconds) FILTER (WHERE s.kind = 'verify' AND s.done), 0), 200e6) AS scan,
                40e6 AS index_build
           FROM zdm.scan s),
     planned AS (
@@ -520,19 +524,26 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
       LEFT JOIN zdm.pacing p ON p.migration = m.id
       LEFT JOIN LATERAL (
            -- The pass that is running: verify once it has begun, else backfill. Exact in blocks.
-           SELECT sum(c.blocks)::float8 AS blocks,
-                  sum(CASE WHEN c.done THEN c.blocks ELSE c.next_block END)::float8 AS finished_blocks,
-                  sum(c.rows_done)::float8 AS rows_done,
-                  -- By blocks, which are known, and not by statistics, except before the first block.
-                  sum(CASE WHEN c.done THEN c.rows_done
-                           WHEN c.next_block > 0 THEN c.rows_done * c.blocks / c.next_block
-                           ELSE c.rows_total END)::float8 AS rows_total,
-                  sum(c.busy_seconds) AS busy_seconds,
-                  bool_and(c.done) AS done,
-                  max(c.updated_at) AS updated_at
-             FROM zdm.scan c
-            WHERE c.migration = m.id
-              AND c.kind = CASE WHEN m.phase IN ('queued', 'expand', 'backfill', 'build') THEN 'backfill' ELSE 'verify' END
+           SELECT sum(r.blocks)::float8 AS blocks, sum(r.finished_blocks)::float8 AS finished_blocks,
+                  sum(r.rows_done)::float8 AS rows_done, sum(r.rows_total)::float8 AS rows_total,
+                  sum(r.busy_seconds) AS busy_seconds, bool_and(r.done) AS done, max(r.updated_at) AS updated_at
+             FROM (
+                  SELECT sum(c.blocks - c.first_block) AS blocks,
+                         sum(CASE WHEN c.done THEN c.blocks ELSE c.next_block END - c.first_block) AS finished_blocks,
+                         sum(c.rows_done) AS rows_done,
+                         -- By blocks, which are known, and not by statistics, except in the beginning.
+                         sum(CASE WHEN c.done THEN c.rows_done
+                                  WHEN (c.next_block - c.first_block) * 20 > c.blocks - c.first_block
+                                  THEN c.rows_done * (c.blocks - c.first_block) / (c.next_block - c.first_block)
+                                  ELSE greatest(c.rows_total, c.rows_done) END) AS rows_total,
+                         -- The ranges of one heap are worked on at the same time.
+                         max(c.busy_seconds) AS busy_seconds,
+                         bool_and(c.done) AS done,
+                         max(c.updated_at) AS updated_at
+                    FROM zdm.scan c
+                   WHERE c.migration = m.id
+                     AND c.kind = CASE WHEN m.phase IN ('queued', 'expand', 'backfill', 'build') THEN 'backfill' ELSE 'verify' END
+                   GROUP BY c.relation) r
       ) s ON true
   ) v
  ORDER BY v.id;

@@ -21,6 +21,7 @@
 #include "worker/worker.h"
 
 PGDLLEXPORT void zdm_worker_main(Datum argument);
+PGDLLEXPORT void zdm_helper_main(Datum argument);
 
 /* A worker that the postmaster starts again finds its database gone: leave for good. */
 static void leave_if_database_is_gone(Oid database) {
@@ -37,17 +38,10 @@ static void set_session(const char *name, const char *value) {
     SetConfigOption(name, value, PGC_SUSET, PGC_S_SESSION);
 }
 
-void zdm_worker_main(Datum argument) {
-    Oid database = DatumGetObjectId(argument);
-    ErrorData *error;
-
-    pqsignal(SIGTERM, die);
-    pqsignal(SIGHUP, SignalHandlerForConfigReload);
-    BackgroundWorkerUnblockSignals();
-    leave_if_database_is_gone(database);
+static void connect_to(Oid database, const char *application_name) {
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 
-    set_session("application_name", "zdm worker");
+    set_session("application_name", application_name);
     set_session("search_path", ZDM_SEARCH_PATH);
     set_session("statement_timeout", "0");
     set_session("idle_in_transaction_session_timeout", "0");
@@ -59,8 +53,33 @@ void zdm_worker_main(Datum argument) {
      * and an autovacuum in our way is cancelled as for anybody who waits (ProcSleep). */
     set_session("deadlock_timeout", "20ms");
     set_session("lock_timeout", "0");
+}
 
+static void take_signals(void) {
+    pqsignal(SIGTERM, die);
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    BackgroundWorkerUnblockSignals();
+}
+
+void zdm_worker_main(Datum argument) {
+    ErrorData *error;
+
+    take_signals();
+    leave_if_database_is_gone(DatumGetObjectId(argument));
+    connect_to(DatumGetObjectId(argument), "zdm worker");
     error = zdm_worker_run();
+    if (error) zdm_error_raise(error);
+    proc_exit(0);
+}
+
+void zdm_helper_main(Datum argument) {
+    int64_t migration;
+    ErrorData *error;
+
+    memcpy(&migration, MyBgworkerEntry->bgw_extra, sizeof(migration));
+    take_signals();
+    connect_to(DatumGetObjectId(argument), "zdm helper");
+    error = zdm_helper_run(migration);
     if (error) zdm_error_raise(error);
     proc_exit(0);
 }

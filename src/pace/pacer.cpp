@@ -131,9 +131,11 @@ void Pacer::decide(double now_ms) {
     if (budget_duty_ >= 1) slowed_by_ = {};
 }
 
+// Several workers share what one may take; at full speed there is nothing to divide.
 double Pacer::duty(const Settings &settings) const {
-    if (const auto fixed = fixed_duty(settings)) return *fixed;
-    return std::max(std::min(budget_duty_, ceiling_), lowest_duty);
+    const double all =
+        fixed_duty(settings).value_or(std::max(std::min(budget_duty_, ceiling_), lowest_duty));
+    return all >= 1 ? all : all / settings.max_workers;
 }
 
 double Pacer::box_ms(const Settings &settings) const {

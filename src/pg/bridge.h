@@ -277,6 +277,8 @@ ErrorData *zdm_relation_set_acl(uint32_t relation, int attnum, const char *acl);
 void zdm_worker_launch_at_commit(void);
 bool zdm_worker_launch(uint32_t database, uint32_t tablespace); /* false: no slot is free */
 ErrorData *zdm_worker_launch_here(bool *launched);
+/* A helper for one migration. It is not started again, whatever becomes of it. */
+ErrorData *zdm_helper_launch_here(int64_t migration, bool *launched);
 
 #ifdef __cplusplus
 }

@@ -55,3 +55,21 @@ ErrorData *zdm_worker_launch_here(bool *launched) {
     *launched = zdm_worker_launch(MyDatabaseId, MyDatabaseTableSpace);
     GUARD_END();
 }
+
+ErrorData *zdm_helper_launch_here(int64_t migration, bool *launched) {
+    GUARD_BEGIN();
+    BackgroundWorker worker = {
+        .bgw_name = "zdm helper",
+        .bgw_type = "zdm helper",
+        .bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+        .bgw_start_time = BgWorkerStart_RecoveryFinished,
+        .bgw_restart_time = BGW_NEVER_RESTART,
+        .bgw_library_name = "zdm",
+        .bgw_function_name = "zdm_helper_main",
+        .bgw_main_arg = ObjectIdGetDatum(MyDatabaseId),
+    };
+
+    memcpy(worker.bgw_extra, &migration, sizeof(migration));
+    *launched = RegisterDynamicBackgroundWorker(&worker, NULL);
+    GUARD_END();
+}

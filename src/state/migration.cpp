@@ -180,6 +180,16 @@ void set_state(const Migration &migration, const std::string &state, const std::
         record_event(migration, state, to_string(migration.phase), {{"message", message}});
 }
 
+void report_state(const Migration &migration, const std::string &state, const std::string &message,
+                  const std::string &error_code) {
+    if (state == migration.state && message == migration.message) return;
+    hold_migration(migration);
+    if (catalog("SELECT FROM zdm.migration WHERE id = $1::bigint AND state = 'paused'",
+                {migration.id})
+            .empty())
+        set_state(migration, state, message, error_code);
+}
+
 void set_revertible(const Migration &migration, bool revertible) {
     if (revertible == migration.revertible) return;
     catalog("UPDATE zdm.migration SET revertible = $2::boolean WHERE id = $1::bigint",

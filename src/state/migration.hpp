@@ -67,6 +67,10 @@ void set_phase(const Migration &migration, Phase phase);  // with event and NOTI
 void set_target(const Migration &migration, Phase target);
 void set_state(const Migration &migration, const std::string &state, const std::string &message,
                const std::string &error_code = "");
+// The same as the worker reports it, who has read the migration some time ago: a pause that has
+// come since stands.
+void report_state(const Migration &migration, const std::string &state, const std::string &message,
+                  const std::string &error_code = "");
 void set_revertible(const Migration &migration, bool revertible);
 void set_setting(const Migration &migration, const std::string &setting, const Text &value);
 

@@ -1,5 +1,7 @@
 #include "state/scan.hpp"
 
+#include <algorithm>
+
 #include "core/no_postgres.hpp"
 
 namespace zdm {
@@ -7,10 +9,11 @@ namespace zdm {
 int64_t refresh_scans(const Migration &migration, const std::string &kind) {
     catalog(R"(DELETE FROM zdm.scan s
                 WHERE s.migration = $1::bigint AND s.kind = $2 AND s.root = $3::oid
-                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree($3::oid::regclass) t
-                                   WHERE t.isleaf AND t.relid = s.relation
-                                  UNION ALL
-                                  SELECT WHERE s.relation = $3::oid))",
+                  AND (s.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(s.relation)
+                       OR NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree($3::oid::regclass) t
+                                       WHERE t.isleaf AND t.relid = s.relation
+                                      UNION ALL
+                                      SELECT WHERE s.relation = $3::oid)))",
             {migration.id, kind, migration.relation});
     // pg_partition_tree is empty for a plain table. rows_total is the planner's guess, for the ETA.
     const Rows rows = catalog(
@@ -25,10 +28,7 @@ int64_t refresh_scans(const Migration &migration, const std::string &kind) {
             WHERE c.relkind = 'r'
               AND (c.oid = $3::oid
                    OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($3::oid::regclass) t WHERE t.isleaf))
-           ON CONFLICT (migration, kind, relation) DO UPDATE
-              SET relfilenode = excluded.relfilenode, next_block = 0, blocks = excluded.blocks,
-                  busy_blocks = '{}', rows_done = 0, discrepancies = 0, done = false
-            WHERE s.relfilenode <> excluded.relfilenode
+              AND NOT EXISTS (SELECT FROM zdm.scan o WHERE o.migration = $1::bigint AND o.kind = $2 AND o.relation = c.oid)
            RETURNING 1)",
         {migration.id, kind, migration.relation});
     return static_cast<int64_t>(rows.size());
@@ -39,38 +39,112 @@ void delete_scans(const Migration &migration, const std::string &kind) {
             {migration.id, kind, migration.relation});
 }
 
-std::optional<Scan> next_scan(const Migration &migration, const std::string &kind) {
-    const Rows rows = catalog(
-        R"(SELECT kind, relation, relation_name, relfilenode, next_block, blocks, array_to_string(busy_blocks, ' ')
-             FROM zdm.scan WHERE migration = $1::bigint AND kind = $2 AND root = $3::oid AND NOT done
-            ORDER BY relation LIMIT 1)",
-        {migration.id, kind, migration.relation});
-    if (rows.empty()) return std::nullopt;
-    Scan scan{rows.text(0, 0),
-              rows.oid(0, 1),
-              rows.text(0, 2),
-              rows.oid(0, 3),
-              static_cast<uint32_t>(rows.integer(0, 4)),
-              static_cast<uint32_t>(rows.integer(0, 5)),
+namespace {
+
+#define ZDM_SCAN_SELECT                                                                           \
+    "SELECT number, kind, relation, relation_name, relfilenode, first_block, next_block, "        \
+    "       blocks, array_to_string(busy_blocks, ' ') "                                           \
+    "  FROM zdm.scan WHERE migration = $1::bigint AND kind = $2 AND root = $3::oid AND NOT done " \
+    " ORDER BY relation, first_block"
+
+Scan from_row(const Rows &rows, size_t row) {
+    Scan scan{static_cast<int>(rows.integer(row, 0)),
+              rows.text(row, 1),
+              rows.oid(row, 2),
+              rows.text(row, 3),
+              rows.oid(row, 4),
+              static_cast<uint32_t>(rows.integer(row, 5)),
+              static_cast<uint32_t>(rows.integer(row, 6)),
+              static_cast<uint32_t>(rows.integer(row, 7)),
               {}};
-    const std::string busy = rows.text(0, 6);
-    for (size_t from = 0; from < busy.size();) {
-        size_t length = 0;
-        scan.busy_blocks.push_back(static_cast<uint32_t>(std::stoul(busy.substr(from), &length)));
-        from += length + 1;
-    }
+    for (const auto &block : split(rows.text(row, 8), ' '))
+        scan.busy_blocks.push_back(static_cast<uint32_t>(std::stoul(block)));
     return scan;
+}
+
+// A range that is not worth a worker of its own.
+constexpr uint32_t least_blocks = 256;
+
+}  // namespace
+
+std::optional<Scan> next_scan(const Migration &migration, const std::string &kind) {
+    const Rows rows = catalog(ZDM_SCAN_SELECT " LIMIT 1", {migration.id, kind, migration.relation});
+    if (rows.empty()) return std::nullopt;
+    return from_row(rows, 0);
+}
+
+std::optional<Scan> claim_scan(const Migration &migration, const std::string &kind) {
+    const Rows rows = catalog(ZDM_SCAN_SELECT, {migration.id, kind, migration.relation});
+    for (size_t row = 0; row < rows.size(); ++row)
+        if (query("SELECT pg_try_advisory_lock(2053401902, $1::integer)", {rows.integer(row, 0)})
+                .boolean(0, 0)) {
+            // Whoever had it may have come to its end since.
+            Scan scan = from_row(rows, row);
+            if (!catalog("SELECT FROM zdm.scan WHERE number = $1::integer AND NOT done",
+                         {static_cast<int64_t>(scan.number)})
+                     .empty())
+                return scan;
+            release_claim(scan);
+        }
+    return std::nullopt;
+}
+
+void release_claim(const Scan &scan) {
+    query("SELECT pg_advisory_unlock(2053401902, $1::integer)",
+          {static_cast<int64_t>(scan.number)});
+}
+
+int64_t open_scans(const Migration &migration, const std::string &kind) {
+    return catalog(
+               "SELECT count(*) FROM zdm.scan WHERE migration = $1::bigint AND kind = $2 AND NOT "
+               "done",
+               {migration.id, kind})
+        .integer(0, 0);
+}
+
+int64_t other_helpers(const Migration &migration, const std::string &kind) {
+    return catalog(R"(SELECT count(*) FROM zdm.scan s JOIN pg_catalog.pg_locks l
+                          ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+                         AND l.classid = 2053401902 AND l.objid::bigint = s.number
+                         AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+                        WHERE s.migration = $1::bigint AND s.kind = $2 AND l.pid <> pg_backend_pid()
+                          AND l.pid IS DISTINCT FROM zdm.worker_pid())",
+                   {migration.id, kind})
+        .integer(0, 0);
+}
+
+int divide_scan(Scan &scan, int ranges) {
+    const uint32_t left = scan.blocks - std::min(scan.next_block, scan.blocks);
+    const int64_t count = std::min<int64_t>(ranges, left / least_blocks);
+    if (count < 2) return 1;
+    const auto bound = [&](int64_t range) {
+        return scan.next_block + static_cast<int64_t>(left) * range / count;
+    };
+    for (int64_t range = 1; range < count; ++range)
+        catalog(
+            R"(INSERT INTO zdm.scan (migration, kind, root, relation, relation_name, relfilenode,
+                                         first_block, next_block, blocks, rows_total)
+                   SELECT migration, kind, root, relation, relation_name, relfilenode, $2::bigint, $2::bigint, $3::bigint,
+                          rows_total * ($3::bigint - $2::bigint) / greatest(blocks - first_block, 1)
+                     FROM zdm.scan WHERE number = $1::integer)",
+            {static_cast<int64_t>(scan.number), bound(range), bound(range + 1)});
+    catalog(R"(UPDATE zdm.scan SET blocks = $2::bigint,
+                      rows_total = rows_total * ($2::bigint - first_block) / greatest(blocks - first_block, 1)
+                WHERE number = $1::integer)",
+            {static_cast<int64_t>(scan.number), bound(1)});
+    scan.blocks = static_cast<uint32_t>(bound(1));
+    return static_cast<int>(count);
 }
 
 void save_scan(const Migration &migration, const Scan &scan, const ScanProgress &progress) {
     catalog(R"(UPDATE zdm.scan
-                  SET next_block = $4::bigint, busy_blocks = string_to_array($5, ' ')::bigint[],
-                      rows_done = rows_done + $6::bigint, rows_hot = rows_hot + $7::bigint,
-                      rows_moved = rows_moved + $8::bigint, discrepancies = discrepancies + $9::bigint,
-                      busy_seconds = busy_seconds + $10::float8, done = $11::boolean,
+                  SET next_block = $3::bigint, busy_blocks = string_to_array($4, ' ')::bigint[],
+                      rows_done = rows_done + $5::bigint, rows_hot = rows_hot + $6::bigint,
+                      rows_moved = rows_moved + $7::bigint, discrepancies = discrepancies + $8::bigint,
+                      busy_seconds = busy_seconds + $9::float8, done = $10::boolean,
                       updated_at = clock_timestamp()
-                WHERE migration = $1::bigint AND kind = $2 AND relation = $3::oid)",
-            {migration.id, scan.kind, scan.relation, static_cast<int64_t>(scan.next_block),
+                WHERE migration = $1::bigint AND number = $2::integer)",
+            {migration.id, static_cast<int64_t>(scan.number), static_cast<int64_t>(scan.next_block),
              fmt::format("{}", fmt::join(scan.busy_blocks, " ")), progress.rows, progress.rows_hot,
              progress.rows_moved, progress.discrepancies, progress.busy_seconds, progress.done});
 }

@@ -11,12 +11,15 @@
 namespace zdm {
 
 struct Scan {
+    int number = 0;         // names it
     std::string kind;       // backfill or verify
     uint32_t relation = 0;  // a plain table or a leaf partition
     std::string relation_name;
     uint32_t relfilenode = 0;  // what the cursor belongs to
+    uint32_t first_block = 0;
     uint32_t next_block = 0;
-    uint32_t blocks = 0;  // of the heap when the pass began: what is written later is in sync
+    // The end of its range: of the heap when the pass began, for what is written later is in sync.
+    uint32_t blocks = 0;
     std::vector<uint32_t> busy_blocks;
 };
 
@@ -36,6 +39,18 @@ struct ScanProgress {
 int64_t refresh_scans(const Migration &migration, const std::string &kind);
 void delete_scans(const Migration &migration, const std::string &kind);
 std::optional<Scan> next_scan(const Migration &migration, const std::string &kind);
+
+// Several workers on one migration: each works on a scan of its own, which nobody else has claimed.
+// A claim is a lock of the session, so it ends with the process.
+std::optional<Scan> claim_scan(const Migration &migration, const std::string &kind);
+void release_claim(const Scan &scan);
+int64_t open_scans(const Migration &migration, const std::string &kind);
+// Processes that have claimed one, besides the worker and the caller.
+int64_t other_helpers(const Migration &migration, const std::string &kind);
+// Divides what is left of a claimed scan, into at most that many ranges of some size; the others
+// are free to be claimed. Returns how many ranges it is now.
+int divide_scan(Scan &scan, int ranges);
+
 void save_scan(const Migration &migration, const Scan &scan, const ScanProgress &progress);
 // Another migration of the same table whose backfill is under way; "" = none. A backfill fires no
 // trigger, so it would carry rows past the cursor of another one without filling them for it: only

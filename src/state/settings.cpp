@@ -12,7 +12,7 @@ Limits limits_of(const ZdmSettings &now) {
     Limits limits;
     limits.replica_lag_ms = now.max_replica_lag_ms;
     limits.replica_lag_bytes = now.max_replica_lag_mb * megabyte;
-    limits.wal_bytes_per_second = now.max_wal_rate_kb * kilobyte;
+    limits.wal_bytes_per_second = now.max_wal_rate_kb * kilobyte / now.max_workers;
     limits.impact = now.max_impact;
     limits.slot_retention = now.max_slot_retention / 100.0;
     limits.requested_checkpoints = now.max_requested_checkpoints;
@@ -36,8 +36,8 @@ Settings apply_settings(const Migration &migration) {
                                    setting.substr(equals + 1).c_str(), true));
     }
     const ZdmSettings now = zdm_settings();
-    return {now.lock_timeout_ms,  now.batch_time_ms, now.pace,      now.min_soak_seconds,
-            now.wait_for_horizon, now.verify_limit,  limits_of(now)};
+    return {now.lock_timeout_ms,  now.batch_time_ms,    now.pace,         now.max_workers,
+            now.min_soak_seconds, now.wait_for_horizon, now.verify_limit, limits_of(now)};
 }
 
 }  // namespace zdm

@@ -29,7 +29,8 @@ struct Limits {
 struct Settings {
     int lock_timeout_ms = 0;
     int batch_time_ms = 0;
-    std::string pace;  // auto, full, or the share of the time that the backfill works
+    std::string pace;     // auto, full, or the share of the time that the backfill works
+    int max_workers = 1;  // all budgets are divided among them
     int min_soak_seconds = 0;
     bool wait_for_horizon = false;
     int verify_limit = 0;

@@ -7,6 +7,8 @@
 // begins again at the saved cursor and passes rows in sync for free.
 #include <algorithm>
 
+#include "state/global_pause.hpp"
+#include "step/backfill.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/sync_trigger.hpp"
@@ -50,6 +52,11 @@ constexpr int64_t idle_pause_ms = 5;
 
 constexpr int64_t other_backfill_pause_ms = 250;
 
+constexpr int64_t helpers_pause_ms = 50;
+
+// How often the worker looks whether there are as many helpers as there may be.
+constexpr double recruit_ms = 1000;
+
 class Backfill final : public StepKind {
   public:
     const char *name() const override { return "backfill"; }
@@ -57,25 +64,89 @@ class Backfill final : public StepKind {
     Outcome run(Turn &turn, const Step &step) const override {
         std::optional<Scan> scan;
         std::string other;
+        int64_t helpers = 0;
+        bool finished = false;
         in_turn(turn, [&] {
             other = other_backfill(turn.migration);
             if (!other.empty()) return;
             if (turn.migration.phase < Phase::backfill) set_phase(turn.migration, Phase::backfill);
             refresh_scans(turn.migration, name());
-            scan = next_scan(turn.migration, name());
+            scan = claim_scan(turn.migration, name());
+            helpers = other_helpers(turn.migration, name());
+            if (scan && turn.settings.max_workers > 1)
+                divide_scan(*scan, turn.settings.max_workers - static_cast<int>(helpers));
+            finished = !scan && !next_scan(turn.migration, name());
             // Only after a last look at the partitions, in this same snapshot.
-            if (!scan) set_step_state(turn.migration, step, "done");
+            if (finished) set_step_state(turn.migration, step, "done");
         });
         if (!other.empty())
             return Outcome::wait(fmt::format("waits for the backfill of migration \"{}\", which is "
                                              "under way on the same table",
                                              other),
                                  other_backfill_pause_ms);
-        if (!scan) return Outcome::finished();
-        return run_heap(turn, *scan, step.attempts);
+        if (finished) return Outcome::finished();
+        if (!scan)
+            return Outcome::stand(fmt::format("{} helper{} at work on the last blocks", helpers,
+                                              helpers == 1 ? " is" : "s are"),
+                                  helpers_pause_ms);
+        launch_helpers(turn, helpers);
+        return run_claimed(turn, *scan, step.attempts);
+    }
+
+    // Range after range, until there is none that nobody works on.
+    static void help(Turn &turn) {
+        for (;;) {
+            std::optional<Scan> scan;
+            in_turn(turn, [&] {
+                if (!turn.refresh() || turn.migration.phase != Phase::backfill ||
+                    everything_is_paused() ||
+                    other_helpers(turn.migration, "backfill") + 2 > turn.settings.max_workers)
+                    return;
+                scan = claim_scan(turn.migration, "backfill");
+            });
+            if (!scan) return;
+            const Outcome outcome = run_claimed(turn, *scan, 0);
+            if (outcome.pause_ms > 0) check(zdm_sleep(outcome.pause_ms));
+        }
     }
 
   private:
+    // The free ranges are seen by helpers only after their commit. Without a free slot of
+    // max_worker_processes there are fewer helpers; we come to their ranges ourselves.
+    static void launch_helpers(const Turn &turn, int64_t helpers) {
+        for (int64_t helper = helpers + 1; helper < turn.settings.max_workers; ++helper) {
+            bool launched = false;
+            check(zdm_helper_launch_here(turn.migration.id, &launched));
+            if (!launched) return;
+        }
+    }
+
+    // Some have come to the end of their ranges, or have left for another setting. False: there are
+    // no free ranges, so what is left of ours is to be divided.
+    static bool recruit(Turn &turn) {
+        int64_t helpers = 0, open = 0;
+        in_turn(turn, [&] {
+            helpers = other_helpers(turn.migration, "backfill");
+            open = open_scans(turn.migration, "backfill");
+        });
+        if (helpers + 1 >= turn.settings.max_workers) return true;
+        if (open <= helpers + 1) return false;
+        launch_helpers(turn, helpers);
+        return true;
+    }
+
+    static Outcome run_claimed(Turn &turn, const Scan &scan, int attempts) {
+        Outcome outcome;
+        try {
+            outcome = run_heap(turn, scan, attempts);
+        } catch (...) {
+            in_transaction([&] { release_claim(scan); });
+            throw;
+        }
+        in_transaction([&] { release_claim(scan); });
+        return outcome;
+    }
+
     static Outcome run_heap(Turn &turn, Scan scan, int attempts) {
         const SyncArguments arguments(turn.mapping, turn.migration, false);
         Engine engine(scan, arguments);
@@ -83,8 +154,10 @@ class Backfill final : public StepKind {
         double busy_ms = 0;
         int64_t held_pause_ms = 1;
         const double began_ms = zdm_now_ms();
-        double saved_ms = began_ms;
-        check(zdm_report_activity(fmt::format("zdm backfill of {}", scan.relation_name).c_str()));
+        double saved_ms = began_ms, recruited_ms = began_ms;
+        check(zdm_report_activity(fmt::format("zdm backfill of {}, blocks {} to {}",
+                                              scan.relation_name, scan.first_block, scan.blocks)
+                                      .c_str()));
         ZdmBackfillReport report{};
         bool has_run = false;
         for (;;) {
@@ -132,6 +205,11 @@ class Backfill final : public StepKind {
             busy_ms += worked_ms;
             note_slowness(turn, slow);
             if (report.rewritten || report.done || yield) return Outcome::more();
+            if (turn.settings.max_workers > 1 && !turn.helps &&
+                zdm_now_ms() - recruited_ms > recruit_ms) {
+                recruited_ms = zdm_now_ms();
+                if (!recruit(turn)) return Outcome::more();
+            }
             if (held)
                 return Outcome::wait(
                     fmt::format("waits for rows of {} that others are writing", scan.relation_name),
@@ -157,4 +235,7 @@ class Backfill final : public StepKind {
 } const backfill;
 
 }  // namespace
+
+void help_backfill(Turn &turn) { Backfill::help(turn); }
+
 }  // namespace zdm

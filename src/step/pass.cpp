@@ -34,10 +34,11 @@ std::optional<Outcome> held_back(Turn &turn, const Scan &scan) {
         in_turn(turn, [&] {
             all_paused = everything_is_paused();
             pacer.look(task_of(scan), turn.settings);
+            if (turn.helps) return;
             pacer.log().note(turn.migration, pacer.throttle(turn.settings),
                              pacer.duty(turn.settings), pacer.unreadable(), now_ms);
         });
-        pacer.log().keep();
+        if (!turn.helps) pacer.log().keep();
     }
     if (all_paused) return Outcome::more();  // the worker leaves
     if (!pacer.stopped()) return std::nullopt;
@@ -60,8 +61,8 @@ double pace(Turn &turn, const Box &box) {
 }
 
 void note_slowness(Turn &turn, const std::string &reason) {
-    if (turn.migration.message == reason) return;
-    in_turn(turn, [&] { set_state(turn.migration, "running", reason); });
+    if (turn.helps || turn.migration.message == reason) return;
+    in_turn(turn, [&] { report_state(turn.migration, "running", reason); });
     turn.migration.message = reason;
 }
 

@@ -47,23 +47,23 @@ void record_outcome(Turn &turn, const Move &move, const Outcome &outcome) {
             if (move.backwards)
                 set_step_state(migration, *move.step,
                                move.step->phase >= Phase::soak ? "pending" : "undone");
-            if (migration.state == "waiting") set_state(migration, "running", "");
+            if (migration.state == "waiting") report_state(migration, "running", "");
             break;
         case Outcome::Kind::again:
-            if (migration.state == "waiting") set_state(migration, "running", "");
+            if (migration.state == "waiting") report_state(migration, "running", "");
             break;
         case Outcome::Kind::waiting:
             // While it waits for others the step counts its attempts.
             if (!outcome.midway)
                 set_step_state(migration, *move.step,
                                move.step->state == "done" ? "done" : "waiting", outcome.reason);
-            set_state(migration, "waiting", outcome.reason);
+            report_state(migration, "waiting", outcome.reason);
             break;
         case Outcome::Kind::replan:
             reset_steps_from(migration, outcome.replan_from);
             record_event(migration, "replan", to_string(migration.phase),
                          {{"reason", outcome.reason}});
-            set_state(migration, "running", outcome.reason);
+            report_state(migration, "running", outcome.reason);
             break;
     }
 }
@@ -85,11 +85,11 @@ int64_t record_failure(const Migration &seen, const Move &move, const Error &err
         if (!now) return;
         if (passes_by_itself(code)) {
             set_step_state(*now, step, still_done ? "done" : "waiting", reason);
-            set_state(*now, "waiting", reason, code);
+            report_state(*now, "waiting", reason, code);
             pause_ms = std::max<int64_t>(retry_pause_ms(step.attempts), 100);
         } else {
             set_step_state(*now, step, still_done ? "done" : "failed", reason);
-            set_state(*now, "failed", reason, code);
+            report_state(*now, "failed", reason, code);
         }
     });
     return pause_ms;

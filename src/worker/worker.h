@@ -4,7 +4,17 @@
 #include "pg/bridge.h"
 
 #ifdef __cplusplus
-extern "C" ErrorData *zdm_worker_run(void) noexcept;
+extern "C" {
+#define ZDM_NOEXCEPT noexcept
 #else
-ErrorData *zdm_worker_run(void);
+#define ZDM_NOEXCEPT
+#endif
+
+ErrorData *zdm_worker_run(void) ZDM_NOEXCEPT;
+/* A helper of the worker's: ranges of one migration's backfill. */
+ErrorData *zdm_helper_run(int64_t migration) ZDM_NOEXCEPT;
+
+#undef ZDM_NOEXCEPT
+#ifdef __cplusplus
+}
 #endif

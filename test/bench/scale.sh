@@ -6,6 +6,7 @@
 #
 #     update   one UPDATE of the whole table
 #     zdm      zdm.change_type with zdm.pace = full, its backfill step
+#     zdm2     the same with zdm.max_workers = 2
 #
 # They take turns on fresh copies of the same data; the table shows medians over the rounds. Autovacuum is off, the same
 # for both, so that neither is helped by chance. The exit status is 1 where zdm was slower on any shape.
@@ -53,7 +54,7 @@ create_table() { # INDEXES
 }
 
 drop_table() { # CONTENDER
-    if [ "$1" = zdm ]; then
+    if [ "$1" != update ]; then
         sql "SELECT zdm.abort('public.t.v')" >/dev/null
         sql "CALL zdm.wait('public.t.v', 'aborted', 600)"
     fi
@@ -72,7 +73,8 @@ fill() { # CONTENDER
     fi
     # One transaction, so that the worker knows the pace when it first sees the migration.
     sql "BEGIN" -c "SELECT zdm.change_type('t', 'v', 'bigint')" \
-        -c "SELECT zdm.configure('public.t.v', 'zdm.pace', 'full')" -c "COMMIT" >/dev/null
+        -c "SELECT zdm.configure('public.t.v', 'zdm.pace', 'full')" \
+        -c "SELECT zdm.configure('public.t.v', 'zdm.max_workers', '$([ "$1" = zdm2 ] && echo 2 || echo 1)')" -c "COMMIT" >/dev/null
     sql "CALL zdm.wait('public.t.v', 'ready')"
     sql "SELECT extract(epoch FROM s.finished_at - s.started_at)
            FROM zdm.step s JOIN zdm.migration m ON m.id = s.migration
@@ -96,7 +98,7 @@ measure() { # CONTENDER ROWS INDEXES
     drop_table "$1"
 }
 
-layout='%10s %7s %5s | %8s %8s %6s | %6s %6s | %6s %6s | %6s\n'
+layout='%10s %7s %5s | %8s %8s %6s %6s | %6s %6s | %6s %6s | %6s\n'
 slower=0
 
 report_shape() { # ROWS INDEXES WIDTH
@@ -106,6 +108,7 @@ report_shape() { # ROWS INDEXES WIDTH
     printf "$layout" "$(thousands "$1")" "$2" "$3" \
         "$(awk "BEGIN { printf \"%.2f\", $(value seconds update) }")" \
         "$(awk "BEGIN { printf \"%.2f\", $(value seconds zdm) }")" "$speed" \
+        "$(awk "BEGIN { printf \"%.2f\", $(value seconds update) / $(value seconds zdm2) }")" \
         "$(awk "BEGIN { printf \"%.2f\", $(value heap update) }")" "$(awk "BEGIN { printf \"%.2f\", $(value heap zdm) }")" \
         "$(awk "BEGIN { printf \"%.2f\", $(value index update) }")" "$(awk "BEGIN { printf \"%.2f\", $(value index zdm) }")" \
         "$(awk "BEGIN { printf \"%.2f\", $(value wal zdm) / $(value wal update) }")"
@@ -122,18 +125,18 @@ start_cluster autovacuum=off shared_buffers=1GB max_wal_size=16GB checkpoint_tim
 create_application_database
 [ -z "$csv" ] ||
     echo "rows,indexes,width,update_seconds,zdm_seconds,update_heap,zdm_heap,update_index,zdm_index,update_wal,zdm_wal" >"$csv"
-say "PostgreSQL $server_major; medians of $rounds rounds. speed: times as fast as one UPDATE; heap and index: size"
-say "after / size before; WAL: ratio to one UPDATE"
+say "PostgreSQL $server_major; medians of $rounds rounds. speed: times as fast as one UPDATE, two: with two workers; heap"
+say "and index: size after / size before; WAL: ratio to one UPDATE"
 say ""
-printf '%24s | %24s | %13s | %13s | %6s\n' "" "seconds" heap index WAL
-printf "$layout" rows indexes width update zdm speed update zdm update zdm ratio
+printf '%24s | %31s | %13s | %13s | %6s\n' "" "seconds" heap index WAL
+printf "$layout" rows indexes width update zdm speed two update zdm update zdm ratio
 for rows in $all_rows; do
     for indexes in $all_indexes; do
         for width in $all_widths; do
             create_source "$rows" "$indexes" "$width"
-            rm -f "$work"/{seconds,heap,index,wal}.{update,zdm}
+            rm -f "$work"/{seconds,heap,index,wal}.{update,zdm,zdm2}
             for ((round = 1; round <= rounds; round++)); do
-                for contender in update zdm; do
+                for contender in update zdm zdm2; do
                     measure "$contender" "$rows" "$indexes"
                 done
             done
