@@ -40,6 +40,7 @@ CREATE FUNCTION looks(schema text) RETURNS TABLE (line text) LANGUAGE sql AS $$
     UNION ALL SELECT concat_ws(' ', pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger')) FROM pg_trigger WHERE tgrelid = (schema || '.t')::regclass AND NOT tgisinternal
     UNION ALL SELECT concat_ws(' ', policyname, permissive, roles, cmd, qual, with_check) FROM pg_policies WHERE schemaname = schema
     UNION ALL SELECT concat_ws(' ', pg_get_indexdef(indexrelid), indisunique, indisprimary, indisclustered, indisreplident) FROM pg_index WHERE indrelid = (schema || '.t')::regclass
+    UNION ALL SELECT concat_ws(' ', a.attrelid::regclass, a.attnum, a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indexrelid WHERE i.indrelid = (schema || '.t')::regclass
     UNION ALL SELECT concat_ws(' ', s.statistics_name, (SELECT array_agg(c ORDER BY c) FROM unnest(s.attnames) c), s.kinds) FROM pg_stats_ext s WHERE s.schemaname = schema
     UNION ALL SELECT concat_ws(' ', sequencename, data_type, start_value, min_value, max_value, increment_by, cycle, cache_size, last_value, obj_description((schema || '.' || sequencename)::regclass, 'pg_class')) FROM pg_sequences WHERE schemaname = schema
 $$;

@@ -129,8 +129,9 @@ CALL zdm.wait('s', 'soak', 60);
 SELECT zdm.contract('s');
 CALL zdm.wait('s', 'done', 60);
 \d users
-\d+ user_profile
-SELECT relacl FROM pg_class WHERE relname = 'user_profile';
+\d user_profile
+SELECT attname, col_description(attrelid, attnum), attstattarget FROM pg_attribute WHERE attrelid = 'user_profile'::regclass AND attname = 'bio';
+SELECT grantee::regrole, privilege_type FROM pg_class, aclexplode(relacl) WHERE relname = 'user_profile' AND grantee <> relowner;
 SELECT attacl FROM pg_attribute WHERE attrelid = 'user_profile'::regclass AND attname = 'bio';
 SELECT count(*), count(*) FILTER (WHERE p.id IS NULL) AS without FROM users u LEFT JOIN user_profile p USING (id);
 DELETE FROM users WHERE id = 8;

@@ -355,9 +355,14 @@ done
 for strand in "${strands[@]}"; do wait "$strand" || touch "$work/over"; done
 background=()
 
-[ -e "$work/wrong" ] || [ -z "$(ask "SELECT remains()")" ] || wrong "left behind: $(ask "SELECT remains()")" || true
-[ -e "$work/wrong" ] || ! grep -qE 'PANIC|TRAP|signal (4|6|7|8|11)([^0-9]|$)|deadlock detected' "$work/server.log" ||
-    wrong "the server's log: $(grep -E 'PANIC|TRAP|signal (4|6|7|8|11)([^0-9]|$)|deadlock detected' "$work/server.log" | head -n 3)" || true
+last_look() {
+    local found
+    found=$(ask "SELECT remains()")
+    [ -z "$found" ] || wrong "left behind: $found"
+    found=$(grep -E 'PANIC|TRAP|signal (4|6|7|8|11)([^0-9]|$)|deadlock detected' "$work/server.log" | head -n 3 || true)
+    [ -z "$found" ] || wrong "the server's log: $found"
+}
+[ -e "$work/wrong" ] || (last_look) || true
 if [ -e "$work/wrong" ]; then
     cat "$work/wrong"
     [ -z "${KEEP:-}" ] || cp "$work/server.log" "$KEEP"

@@ -30,6 +30,9 @@ Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &in
 // statement fail there (zdm_index_set_unique says why). Nothing where it is not UNIQUE.
 void set_unique(const CarryScope &scope, const Carried &carried, const std::string &index,
                 bool unique);
+// The server keeps the columns' names of the moment at which an index was built: gives them those
+// that the application knows. After the swap has renamed the columns; ACCESS EXCLUSIVE is held.
+void name_index_columns(const CarryScope &scope);
 void rename_index(const CarryScope &scope, const std::string &from, const std::string &to);
 
 }  // namespace zdm

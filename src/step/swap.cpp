@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "carry/borrowed_names.hpp"
+#include "carry/index_definition.hpp"
 #include "carry/plan.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
@@ -56,6 +57,7 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
             one.carrier->put_on(*one.scope, *one.carried,
                                 to_soak ? Side::new_side : Side::old_side);
     put_on_remade(tables, carried, to_soak);
+    for (const auto &table : tables) name_index_columns(table.scope);
     for (const auto &table : tables) create_sync_trigger(table.scope);
 }
 

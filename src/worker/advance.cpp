@@ -76,9 +76,12 @@ int64_t record_failure(const Migration &seen, const Move &move, const Error &err
     const std::string code = error.sqlstate();
     const std::string detail = error.detail();
     std::string reason = error.what();
-    if (reason.rfind("zdm:", 0) != 0)
+    // What the step has said of the migration itself stands alone; the rest needs its place.
+    if (reason.rfind("zdm: migration ", 0) != 0) {
+        if (reason.rfind("zdm: ", 0) == 0) reason.erase(0, 5);
         reason = fmt::format("{}: step {} ({}): {}{}{}", described(seen), step.ordinal, step.kind,
                              reason, detail.empty() ? "" : "; ", detail);
+    }
     int64_t pause_ms = 0;
     in_transaction([&] {
         const auto now = load_migration(seen.id);

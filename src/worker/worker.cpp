@@ -99,14 +99,20 @@ void work_until_nothing_is_left() {
 
 }  // namespace zdm
 
+using namespace zdm;
+
 ErrorData *zdm_worker_run(void) noexcept {
-    return zdm::boundary([] {
-        using namespace zdm;
+    return boundary([] {
         if (!extension_is_here()) return;
-        while (take_identity()) {
-            work_until_nothing_is_left();
-            give_identity_back();
-            if (!extension_is_here() || migrations_with_work().empty()) return;
+        try {
+            while (take_identity()) {
+                work_until_nothing_is_left();
+                give_identity_back();
+                if (!extension_is_here() || migrations_with_work().empty()) return;
+            }
+        } catch (Error &error) {
+            // Dropped beside us, between two statements: that is no failure.
+            if (error.sqlstate().substr(0, 2) == "57" || extension_is_here()) throw;
         }
     });
 }
