@@ -6,7 +6,7 @@
 #include "state/discrepancy.hpp"
 #include "state/index.hpp"
 #include "state/names.hpp"
-#include "step/violation.hpp"
+#include "step/sync_trigger.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -131,22 +131,6 @@ std::vector<TriggerOf> triggers(const Split &split) {
             {split.trigger + "_insert", "BEFORE INSERT ON {} FOR EACH ROW", true}};
 }
 
-// The application's DDL must learn of the triggers, which name their columns in arguments only.
-void depend_on_columns(const Split &split, const Migration &seen) {
-    auto names = split.key_names;
-    names.insert(names.end(), split.column_names.begin(), split.column_names.end());
-    const Rows rows = query(
-        R"(SELECT t.oid, a.attnum FROM pg_trigger t JOIN pg_attribute a ON a.attrelid = t.tgrelid
-            WHERE t.tgrelid = $1::oid AND t.tgname = $2 AND NOT a.attisdropped
-              AND a.attname = ANY (string_to_array($3, E'\x01')))",
-        {seen.relation, split.trigger, fmt::format("{}", fmt::join(names, "\x01"))});
-    std::vector<int> attnums;
-    for (size_t row = 0; row < rows.size(); ++row)
-        attnums.push_back(static_cast<int>(rows.integer(row, 1)));
-    check(zdm_depend_on_columns(rows.oid(0, 0), seen.relation, static_cast<int>(attnums.size()),
-                                attnums.data()));
-}
-
 }  // namespace
 
 std::string Split::same_key(const char *left, const char *right) const {
@@ -217,8 +201,10 @@ void create_mirror(const Split &split, bool trusts_part) {
         query(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", table,
                           Identifier(trigger.name)));
     }
-    depend_on_columns(split, split.source);
-    depend_on_columns(split, split.part);
+    auto names = split.key_names;
+    names.insert(names.end(), split.column_names.begin(), split.column_names.end());
+    for (const auto *seen : {&split.source, &split.part})
+        depend_on_columns(seen->relation, split.trigger, names);
 }
 
 void drop_mirror(const Migration &migration) {
@@ -246,6 +232,12 @@ void check_mirror(const Split &split) {
               described(split.source), Identifier(trigger.name), seen.relation_name,
               Literal(split.source.name));
     }
+}
+
+uint32_t blocks_that_fit(uint32_t last, double worked_ms, double box_ms) {
+    constexpr double most_blocks = 4096;
+    const double fit = last * box_ms / std::max(worked_ms, 0.1);
+    return static_cast<uint32_t>(std::clamp(fit, 1.0, std::min(last * 2.0, most_blocks)));
 }
 
 void join_by_key() {

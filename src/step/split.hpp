@@ -47,6 +47,9 @@ void drop_mirror(const Migration &migration);
 // Raises where a trigger is missing or does not fire always: the tables may have parted since.
 void check_mirror(const Split &split);
 
+// How many blocks the next box takes, as the last one went; never many more than that.
+uint32_t blocks_that_fit(uint32_t last, double worked_ms, double box_ms);
+
 // For the rest of the transaction: a few blocks' rows find their counterparts by the key's index,
 // whatever the statistics of a table that was empty a moment ago make of it.
 void join_by_key();

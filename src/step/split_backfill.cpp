@@ -24,7 +24,6 @@ namespace {
 constexpr int64_t other_backfill_pause_ms = 250;
 constexpr int64_t longest_busy_pause_ms = 1000;
 constexpr uint32_t first_blocks = 8;
-constexpr uint32_t most_blocks = 1024;
 
 // The part's triggers know the rows that we write from those of an application.
 class Copying {
@@ -143,7 +142,7 @@ class SplitBackfill final : public StepKind {
                                 scan.busy_blocks.size(), scan.busy_blocks.size() == 1 ? "" : "s",
                                 split.source_table),
                     std::min(retry_pause_ms(attempts), longest_busy_pause_ms));
-            at_once = adapted(at_once, worked_ms, turn.pacer.box_ms(turn.settings));
+            at_once = blocks_that_fit(at_once, worked_ms, turn.pacer.box_ms(turn.settings));
             pace(turn, {worked_ms, copied, false});
         }
     }
@@ -157,13 +156,6 @@ class SplitBackfill final : public StepKind {
             scan.busy_blocks.erase(scan.busy_blocks.begin() + static_cast<std::ptrdiff_t>(busy_at));
         else
             ++busy_at;
-    }
-
-    // As many blocks as fit the box, and never many more than the last time.
-    static uint32_t adapted(uint32_t at_once, double worked_ms, double box_ms) {
-        const double fit = at_once * box_ms / std::max(worked_ms, 0.1);
-        const double next = std::min(fit, at_once * 2.0);
-        return static_cast<uint32_t>(std::clamp(next, 1.0, static_cast<double>(most_blocks)));
     }
 } const split_backfill;
 

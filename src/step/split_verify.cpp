@@ -15,7 +15,6 @@ namespace zdm {
 namespace {
 
 constexpr uint32_t first_blocks = 16;
-constexpr uint32_t most_blocks = 4096;
 
 class SplitVerify final : public StepKind {
   public:
@@ -73,9 +72,7 @@ class SplitVerify final : public StepKind {
             const double worked_ms = zdm_now_ms() - box_ms;
             if (scan.next_block >= scan.blocks || yield) return Outcome::more();
             note_slowness(turn, "");
-            at_once = static_cast<uint32_t>(
-                std::clamp(at_once * turn.pacer.box_ms(turn.settings) / std::max(worked_ms, 0.1),
-                           1.0, std::min(at_once * 2.0, static_cast<double>(most_blocks))));
+            at_once = blocks_that_fit(at_once, worked_ms, turn.pacer.box_ms(turn.settings));
             pace(turn, {worked_ms, found.rows, false});
         }
     }

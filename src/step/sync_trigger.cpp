@@ -20,18 +20,22 @@ void create_sync_trigger(const CarryScope &scope) {
     std::vector<std::string> names;
     for (const auto *side : {&scope.mapping.old_columns, &scope.mapping.new_columns})
         for (const auto &column : *side) names.push_back(column.current_name(scope.soak_names));
+    depend_on_columns(scope.migration.relation, sync_trigger_name(scope.migration.id), names);
+}
+
+void depend_on_columns(uint32_t relation, const std::string &trigger,
+                       const std::vector<std::string> &columns) {
     const Rows rows = query(
         R"(SELECT t.oid, a.attnum
              FROM pg_trigger t JOIN pg_attribute a ON a.attrelid = t.tgrelid
             WHERE t.tgrelid = $1::oid AND t.tgname = $2 AND NOT a.attisdropped
               AND a.attname = ANY (string_to_array($3, E'\x01')))",
-        {scope.migration.relation, sync_trigger_name(scope.migration.id),
-         fmt::format("{}", fmt::join(names, "\x01"))});
+        {relation, trigger, fmt::format("{}", fmt::join(columns, "\x01"))});
     std::vector<int> attnums;
     for (size_t row = 0; row < rows.size(); ++row)
         attnums.push_back(static_cast<int>(rows.integer(row, 1)));
-    check(zdm_depend_on_columns(rows.oid(0, 0), scope.migration.relation,
-                                static_cast<int>(attnums.size()), attnums.data()));
+    check(zdm_depend_on_columns(rows.oid(0, 0), relation, static_cast<int>(attnums.size()),
+                                attnums.data()));
 }
 
 void drop_sync_trigger(const CarryScope &scope) {
