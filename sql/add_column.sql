@@ -14,9 +14,10 @@ SELECT count(*), count(country), count(seen) FROM person;
 -- Replayed: nothing happens.
 SELECT zdm.add_column('person', 'country', 'varchar(2)', column_default => '''de''', not_null => true);
 SELECT phase, count(*) FROM zdm.status GROUP BY 1;
-\set VERBOSITY verbose
+\set VERBOSITY sqlstate
 SELECT zdm.add_column('person', 'country', 'text', name => 'other');
 \set VERBOSITY terse
+SELECT zdm.add_column('person', 'country', 'text', name => 'other');
 -- A value: old rows, and new ones of an application that does not know the column.
 SET zdm.pace = '0.05';
 SELECT zdm.add_column('person', 'name', 'text', value => 'first || '' '' || last', not_null => true, column_default => '''nobody''', name => 'name');

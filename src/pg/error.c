@@ -37,12 +37,13 @@ ErrorData *zdm_error_capture(MemoryContext context) {
     return copy;
 }
 
+/*
+ * CopyErrorData() copies what names the place in the source, ReThrowError() does not: those strings
+ * have to stay until the error was reported, which is when the server resets its ErrorContext.
+ */
 void zdm_error_raise(ErrorData *error) {
-    PG_TRY();
-    { ReThrowError(error); }
-    PG_FINALLY();
-    { zdm_error_free(error); }
-    PG_END_TRY();
+    if (error != &out_of_memory) MemoryContextSetParent(error->assoc_context, ErrorContext);
+    ReThrowError(error);
     pg_unreachable();
 }
 

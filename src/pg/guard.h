@@ -17,7 +17,7 @@
 
 extern ErrorData *zdm_error_capture(MemoryContext context);
 
-/* Raises an error and frees it. Call only from C, with no C++ frame to skip. */
+/* Raises an error, which the server frees. Call only from C, with no C++ frame to skip. */
 extern void zdm_error_raise(ErrorData *error) __attribute__((noreturn));
 
 /* What every statement of zdm runs under, and canonical expressions are parsed under. */
