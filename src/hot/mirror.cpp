@@ -9,6 +9,7 @@
 //
 // Rules of this folder: no exceptions, no destructors, longjmp may pass.
 #include "hot/hot.h"
+#include "hot/mirror.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -21,8 +22,6 @@ extern "C" {
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/nodes.h"
-#include "optimizer/optimizer.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -38,39 +37,9 @@ extern "C" {
 #include "pg/version.h"
 }
 
+using namespace zdm;
+
 namespace {
-
-enum Statement {
-    move_row,      // source: the row of $1.. has the key $k+1.. now
-    remove_row,    // source: the row of $1.. may be gone
-    put_row,       // source: the row of $1.. as it is
-    empty_part,    // source: truncated
-    lock_row,      // part: the source's row of $1.., before the part gets one
-    replace_row,   // part: a row of $1.. that only the source's INSERT has made gives way
-    take_row,      // part: the row of $1.. as it is
-    clear_row,     // part: the row of $1.. may be gone
-    clear_source,  // part: truncated
-    statement_count
-};
-
-// What one trigger needs, for the life of the session or until its tables change.
-struct Mirror {
-    Mirror *next;
-    MemoryContext context;
-    Oid trigger;
-    Oid mine, other;
-    Oid other_owner;
-    bool stale;   // a table has changed since
-    bool usable;  // false: the other table or a column is gone, and writes pass as they are
-    bool is_source;
-    bool trusts_part;
-    char name[NAMEDATALEN];  // the same on both tables
-    int key_count, column_count;
-    AttrNumber *keys, *columns;  // of the trigger's own table
-    char **key_names, **column_names;
-    char **operators;  // OPERATOR(schema.=) by key
-    SPIPlanPtr plans[statement_count];
-};
 
 Mirror *mirrors = nullptr;
 bool watching = false;
@@ -223,199 +192,6 @@ Mirror *mirror_of(Relation mine, Oid trigger, Oid function, int count, char **ar
                         "of its owner is missing; SELECT * FROM zdm.status",
                         RelationGetRelationName(mine))));
     return fresh;
-}
-
-const char *quoted(Oid relation) {
-    return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-                                      get_rel_name(relation));
-}
-
-// "s.a, s.b"
-void append_names(StringInfo text, const char *prefix, char **names, int count) {
-    for (int i = 0; i < count; i++)
-        appendStringInfo(text, "%s%s%s", i > 0 ? ", " : "", prefix, quote_identifier(names[i]));
-}
-
-// "s.a OPERATOR(...) $1 AND ..."
-void append_key(StringInfo text, const Mirror *mirror, const char *alias, int first_parameter) {
-    for (int i = 0; i < mirror->key_count; i++)
-        appendStringInfo(text, "%s%s.%s %s $%d", i > 0 ? " AND " : "", alias,
-                         quote_identifier(mirror->key_names[i]), mirror->operators[i],
-                         first_parameter + i);
-}
-
-void append_difference(StringInfo text, const Mirror *mirror, const char *left, const char *right) {
-    appendStringInfoString(text, "pg_catalog.record_image_ne(ROW(");
-    append_names(text, left, mirror->column_names, mirror->column_count);
-    appendStringInfoString(text, "), ROW(");
-    append_names(text, right, mirror->column_names, mirror->column_count);
-    appendStringInfoString(text, "))");
-}
-
-void append_move(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
-    const int after = mirror->key_count + 1;
-    appendStringInfo(text, "UPDATE ONLY %s AS n SET ", part);
-    for (int i = 0; i < mirror->key_count; i++)
-        appendStringInfo(text, "%s%s = $%d", i > 0 ? ", " : "",
-                         quote_identifier(mirror->key_names[i]), after + i);
-    appendStringInfoString(text, " WHERE ");
-    append_key(text, mirror, "n", 1);
-    appendStringInfo(text, " AND NOT EXISTS (SELECT FROM ONLY %s AS s WHERE ", source);
-    append_key(text, mirror, "s", 1);
-    appendStringInfo(text, ") AND NOT EXISTS (SELECT FROM ONLY %s AS m WHERE ", part);
-    append_key(text, mirror, "m", after);
-    appendStringInfoChar(text, ')');
-}
-
-// A row that lacks what the part demands is not put there: after cutover an application that knows
-// the part leaves those columns of the source out, and writes the part's row itself.
-void append_put(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
-    Oid part_id = mirror->is_source ? mirror->other : mirror->mine;
-    appendStringInfo(text, "INSERT INTO %s AS n (", part);
-    append_names(text, "", mirror->key_names, mirror->key_count + mirror->column_count);
-    appendStringInfoString(text, ") SELECT ");
-    append_names(text, "s.", mirror->key_names, mirror->key_count + mirror->column_count);
-    appendStringInfo(text, " FROM ONLY %s AS s WHERE ", source);
-    append_key(text, mirror, "s", 1);
-    Relation relation = table_open(part_id, AccessShareLock);
-    for (int i = 0; i < mirror->column_count; i++) {
-        const AttrNumber column = get_attnum(part_id, mirror->column_names[i]);
-        if (TupleDescAttr(RelationGetDescr(relation), column - 1)->attnotnull)
-            appendStringInfo(text, " AND s.%s IS NOT NULL",
-                             quote_identifier(mirror->column_names[i]));
-    }
-    table_close(relation, AccessShareLock);
-    appendStringInfoString(text, " ON CONFLICT (");
-    append_names(text, "", mirror->key_names, mirror->key_count);
-    appendStringInfoString(text, ") DO UPDATE SET ");
-    for (int i = 0; i < mirror->column_count; i++)
-        appendStringInfo(text, "%s%s = excluded.%s", i > 0 ? ", " : "",
-                         quote_identifier(mirror->column_names[i]),
-                         quote_identifier(mirror->column_names[i]));
-    appendStringInfoString(text, " WHERE ");
-    append_difference(text, mirror, "n.", "excluded.");
-}
-
-// What the part's column gets where it is not given: NULL where it has no default.
-struct Default {
-    const char *text = nullptr;
-    bool is_changing = false;  // another value with each call or transaction
-};
-
-Default default_of(Relation part, AttrNumber column) {
-    TupleConstr *constraints = RelationGetDescr(part)->constr;
-    for (int i = 0; constraints != nullptr && i < constraints->num_defval; i++) {
-        const AttrDefault *found = &constraints->defval[i];
-        if (found->adnum != column) continue;
-        const Datum deparsed = DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(found->adbin),
-                                                   ObjectIdGetDatum(RelationGetRelid(part)));
-        auto *expression = static_cast<Node *>(stringToNode(found->adbin));
-        return {TextDatumGetCString(deparsed), contain_mutable_functions(expression)};
-    }
-    return {};
-}
-
-// The part's row of an INSERT into the source that did not know of the part: nothing but defaults.
-// One that changes cannot be recognised by its value; but neither row has been written since where
-// both are of one transaction.
-void append_replace(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
-    appendStringInfo(text, "DELETE FROM ONLY %s AS n WHERE ", part);
-    append_key(text, mirror, "n", 1);
-    Relation relation = table_open(mirror->mine, AccessShareLock);
-    bool changing = false;
-    for (int i = 0; i < mirror->column_count; i++) {
-        const char *column = quote_identifier(mirror->column_names[i]);
-        auto *attribute = TupleDescAttr(RelationGetDescr(relation), mirror->columns[i] - 1);
-        const Default value = default_of(relation, mirror->columns[i]);
-        changing = changing || value.is_changing;
-        if (value.is_changing) continue;
-        appendStringInfo(text, " AND (n.%s IS NULL", column);
-        if (value.text != nullptr)
-            appendStringInfo(text, " OR pg_catalog.record_image_eq(ROW(n.%s), ROW((%s)::%s))",
-                             column, value.text,
-                             format_type_with_typemod(attribute->atttypid, attribute->atttypmod));
-        appendStringInfoChar(text, ')');
-    }
-    table_close(relation, AccessShareLock);
-    if (!changing) return;
-    appendStringInfo(text, " AND EXISTS (SELECT FROM ONLY %s AS s WHERE ", source);
-    append_key(text, mirror, "s", 1);
-    appendStringInfoString(text, " AND s.xmin = n.xmin)");
-}
-
-void append_take(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
-    appendStringInfo(text, "UPDATE ONLY %s AS s SET ", source);
-    for (int i = 0; i < mirror->column_count; i++)
-        appendStringInfo(text, "%s%s = n.%s", i > 0 ? ", " : "",
-                         quote_identifier(mirror->column_names[i]),
-                         quote_identifier(mirror->column_names[i]));
-    appendStringInfo(text, " FROM ONLY %s AS n WHERE ", part);
-    append_key(text, mirror, "s", 1);
-    appendStringInfoString(text, " AND ");
-    append_key(text, mirror, "n", 1);
-    appendStringInfoString(text, " AND ");
-    append_difference(text, mirror, "s.", "n.");
-}
-
-void append_clear(StringInfo text, const Mirror *mirror, const char *source, const char *part,
-                  bool all) {
-    appendStringInfo(text, "UPDATE ONLY %s AS s SET ", source);
-    for (int i = 0; i < mirror->column_count; i++)
-        appendStringInfo(text, "%s%s = NULL", i > 0 ? ", " : "",
-                         quote_identifier(mirror->column_names[i]));
-    appendStringInfoString(text, " WHERE (");
-    for (int i = 0; i < mirror->column_count; i++)
-        appendStringInfo(text, "%ss.%s IS NOT NULL", i > 0 ? " OR " : "",
-                         quote_identifier(mirror->column_names[i]));
-    appendStringInfoChar(text, ')');
-    if (all) return;
-    appendStringInfoString(text, " AND ");
-    append_key(text, mirror, "s", 1);
-    appendStringInfo(text, " AND NOT EXISTS (SELECT FROM ONLY %s AS n WHERE ", part);
-    append_key(text, mirror, "n", 1);
-    appendStringInfoChar(text, ')');
-}
-
-void append_statement(StringInfo text, const Mirror *mirror, Statement statement) {
-    const char *source = quoted(mirror->is_source ? mirror->mine : mirror->other);
-    const char *part = quoted(mirror->is_source ? mirror->other : mirror->mine);
-    switch (statement) {
-        case move_row:
-            append_move(text, mirror, source, part);
-            break;
-        case remove_row:
-            appendStringInfo(text, "DELETE FROM ONLY %s AS n WHERE ", part);
-            append_key(text, mirror, "n", 1);
-            appendStringInfo(text, " AND NOT EXISTS (SELECT FROM ONLY %s AS s WHERE ", source);
-            append_key(text, mirror, "s", 1);
-            appendStringInfoChar(text, ')');
-            break;
-        case put_row:
-            append_put(text, mirror, source, part);
-            break;
-        case empty_part:
-            appendStringInfo(text, "TRUNCATE ONLY %s", part);
-            break;
-        case lock_row:
-            appendStringInfo(text, "SELECT FROM ONLY %s AS s WHERE ", source);
-            append_key(text, mirror, "s", 1);
-            appendStringInfoString(text, " FOR NO KEY UPDATE");
-            break;
-        case replace_row:
-            append_replace(text, mirror, source, part);
-            break;
-        case take_row:
-            append_take(text, mirror, source, part);
-            break;
-        case clear_row:
-            append_clear(text, mirror, source, part, false);
-            break;
-        case clear_source:
-            append_clear(text, mirror, source, part, true);
-            break;
-        case statement_count:
-            break;
-    }
 }
 
 int parameter_count(const Mirror *mirror, Statement statement) {

@@ -1,0 +1,49 @@
+// What the mirror's triggers (mirror.cpp) know of their two tables, and the statements that they
+// run on the other one (mirror_statements.cpp).
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+}
+
+namespace zdm {
+
+enum Statement {
+    move_row,      // source: the row of $1.. has the key $k+1.. now
+    remove_row,    // source: the row of $1.. may be gone
+    put_row,       // source: the row of $1.. as it is
+    empty_part,    // source: truncated
+    lock_row,      // part: the source's row of $1.., before the part gets one
+    replace_row,   // part: a row of $1.. that only the source's INSERT has made gives way
+    take_row,      // part: the row of $1.. as it is
+    clear_row,     // part: the row of $1.. may be gone
+    clear_source,  // part: truncated
+    statement_count
+};
+
+// What one trigger needs, for the life of the session or until its tables change.
+struct Mirror {
+    Mirror *next;
+    MemoryContext context;
+    Oid trigger;
+    Oid mine, other;
+    Oid other_owner;
+    bool stale;   // a table has changed since
+    bool usable;  // false: the other table or a column is gone, and writes pass as they are
+    bool is_source;
+    bool trusts_part;
+    char name[NAMEDATALEN];  // the same on both tables
+    int key_count, column_count;
+    AttrNumber *keys, *columns;  // of the trigger's own table
+    char **key_names, **column_names;
+    char **operators;  // OPERATOR(schema.=) by key
+    SPIPlanPtr plans[statement_count];
+};
+
+// The statement's text, with the key as $1 and on.
+void append_statement(StringInfo text, const Mirror *mirror, Statement statement);
+
+}  // namespace zdm
