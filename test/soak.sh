@@ -257,7 +257,7 @@ another_hand() {
     local pid
     while ! over; do
         nap 12
-        pick worker worker server snapshot snapshot locks vacuum
+        pick worker worker server snapshot snapshot locks vacuum ddl ddl
         case $picked in
             worker)
                 pid=$(ask "SELECT zdm.worker_pid()")
@@ -280,10 +280,29 @@ another_hand() {
                 ask "VACUUM (ANALYZE) $picked" >/dev/null
                 count "vacuum"
                 ;;
+            ddl)
+                pick 'ALTER TABLE person ADD COLUMN beside integer DEFAULT 7; ALTER TABLE person DROP COLUMN beside' \
+                    'CREATE INDEX beside ON account (padding); DROP INDEX beside' \
+                    'ALTER TABLE account SET (fillfactor = 80); ALTER TABLE account SET (fillfactor = 90)' \
+                    'CREATE VIEW beside AS SELECT id, owner FROM account; DROP VIEW beside'
+                # It is refused where the lock is not to be had; but then nothing of it is done.
+                if [ "$(ask "SET lock_timeout = '500ms'; BEGIN; $picked; COMMIT" may_fail)" = "!" ]; then
+                    count "DDL beside refused"
+                else
+                    count "DDL beside"
+                fi
+                ;;
         esac
         # What pg_cron would do.
         ask "SELECT zdm.wake()" >/dev/null
     done
+}
+
+# The sum of what pgbench says under that title.
+total() {
+    local title=$1
+    shift
+    cat "$@" | awk -v title="$title" 'index($0, title ":") == 1 || index($0, title " processed:") == 1 { sub(/^[^:]*: */, ""); sum += $1 } END { print sum + 0 }'
 }
 
 application() {
@@ -321,6 +340,9 @@ LOAD
         if grep -qE 'ERROR:' "$work/load.$run.err"; then
             wrong "a statement of the application failed: $(grep -m 3 'ERROR:' "$work/load.$run.err")"
         fi
+        # Deadlocks and the like pgbench counts only.
+        [ "$(total 'number of failed transactions' "$work/load.$run.out")" = 0 ] ||
+            wrong "transactions of the application failed: $(grep 'failed transactions' "$work/load.$run.out")"
         until psql -X -q -c 'SELECT 1' >/dev/null 2>&1 || over; do sleep 0.2; done
     done
 }
@@ -328,7 +350,8 @@ LOAD
 summary() {
     say "" && say "soak.sh $minutes $seed: $1"
     sort "$work/counts" 2>/dev/null | uniq -c | sed 's/^/  /'
-    say "  $(cat "$work"/load.*.out | sed -n 's/^number of transactions actually processed: *\([0-9]*\).*/\1/p' | paste -sd+ | bc) transactions of the application, 0 failed"
+    say "  $(total 'number of transactions actually' "$work"/load.*.out) transactions of the application," \
+        "$(($(total 'number of failed transactions' "$work"/load.*.out) + $(cat "$work"/load.*.err | grep -c 'ERROR:' || true))) failed"
     sql "SELECT format('  longest lock held %s ms, longest wait for a lock %s ms', round(max(longest_hold_ms)::numeric, 1), round(max(longest_wait_ms)::numeric, 1)) FROM zdm.step" 2>/dev/null || true
 }
 
@@ -361,6 +384,18 @@ last_look() {
     [ -z "$found" ] || wrong "left behind: $found"
     found=$(grep -E 'PANIC|TRAP|signal (4|6|7|8|11)([^0-9]|$)|deadlock detected' "$work/server.log" | head -n 3 || true)
     [ -z "$found" ] || wrong "the server's log: $found"
+    # Too late to steer, our own DDL's time-out, and autovacuum stepping aside are as they should be.
+    found=$(grep 'ERROR:' "$work/server.log" |
+        grep -vE 'ERROR:  (zdm: migration .* cannot be (aborted|paused|resumed|configured): it is (done|aborted)|canceling autovacuum task|canceling statement due to lock timeout)' |
+        head -n 3 || true)
+    [ -z "$found" ] || wrong "the server's log: $found"
+    # Every migration is at its end, so nobody has anything to do.
+    for _ in $(seq 100); do
+        found=$(ask "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'zdm worker'")
+        [ "$found" != 0 ] || return 0
+        sleep 0.3
+    done
+    wrong "$found workers are left"
 }
 [ -e "$work/wrong" ] || (last_look) || true
 if [ -e "$work/wrong" ]; then
