@@ -134,13 +134,16 @@ std::vector<Carried> find_remade(const CarryScope &scope) {
     for (const Carrier *carrier : Carrier::all())
         if (carrier->is_remade())
             for (auto &one : carrier->find(scope, dependents)) all.push_back(std::move(one));
-    for (const auto &counterpart : load_carried(scope.migration))
-        if (counterpart.carrier == "materialized_view") {
-            const Rows rows = query("SELECT oid FROM pg_rewrite WHERE ev_class = to_regclass($1)",
-                                    {counterpart.object});
-            for (size_t row = 0; row < rows.size(); ++row)
-                claim(dependents, pg_rewrite_id, rows.oid(row, 0));
-        }
+    // One table of several has the materialized views of all.
+    for (const auto &seen : on_each_table(scope.migration))
+        for (const auto &counterpart : load_carried(seen))
+            if (counterpart.carrier == "materialized_view") {
+                const Rows rows = query(
+                    "SELECT oid FROM pg_rewrite WHERE ev_class = to_regclass($1)",
+                    {counterpart.object});
+                for (size_t row = 0; row < rows.size(); ++row)
+                    claim(dependents, pg_rewrite_id, rows.oid(row, 0));
+            }
     refuse_unclaimed(scope, dependents);
     return all;
 }
