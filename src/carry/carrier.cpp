@@ -138,9 +138,9 @@ std::vector<Carried> find_remade(const CarryScope &scope) {
     for (const auto &seen : on_each_table(scope.migration))
         for (const auto &counterpart : load_carried(seen))
             if (counterpart.carrier == "materialized_view") {
-                const Rows rows = query(
-                    "SELECT oid FROM pg_rewrite WHERE ev_class = to_regclass($1)",
-                    {counterpart.object});
+                const Rows rows =
+                    query("SELECT oid FROM pg_rewrite WHERE ev_class = to_regclass($1)",
+                          {counterpart.object});
                 for (size_t row = 0; row < rows.size(); ++row)
                     claim(dependents, pg_rewrite_id, rows.oid(row, 0));
             }

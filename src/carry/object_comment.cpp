@@ -1,0 +1,71 @@
+// COMMENT ON INDEX and COMMENT ON CONSTRAINT: the object that takes over has none, and the one that
+// is put on again at revert may have been made anew. So the comment is written again each time.
+#include "carry/carrier.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+// sql gives the name and the comment of those objects of a table ($1) that are among $2, "1,2,3".
+class ObjectComment final : public Carrier {
+  public:
+    ObjectComment(const char *name, uint32_t class_id, int rank, const char *sql) noexcept
+        : name_(name), class_id_(class_id), rank_(rank), sql_(sql) {}
+
+    const char *name() const override { return name_; }
+    int rank() const override { return rank_; }
+
+    // After those whose objects they are about, which have claimed what comes along.
+    std::vector<Carried> find(const CarryScope &scope,
+                              std::vector<Dependent> &dependents) const override {
+        std::vector<Carried> found;
+        if (!scope.is_paired()) return found;
+        std::vector<uint32_t> objects;
+        for (const auto &dependent : dependents)
+            if (dependent.claimed &&
+                (dependent.class_id == class_id_ || dependent.class_id == pg_constraint_id))
+                objects.push_back(dependent.object);
+        const Rows rows =
+            query(sql_, {scope.migration.relation, fmt::format("{}", fmt::join(objects, ","))});
+        for (size_t row = 0; row < rows.size(); ++row)
+            found.push_back({name_, rows.text(row, 0), "", rows.text(row, 1), rows.text(row, 1)});
+        return found;
+    }
+
+    void take_off(const CarryScope &, const Carried &, Side) const override {}
+
+    void put_on(const CarryScope &scope, const Carried &carried, Side) const override {
+        const Identifier object(carried.object);
+        const Literal comment(carried.definition);
+        query(class_id_ == pg_class_id
+                  ? fmt::format("COMMENT ON INDEX {}.{} IS {}", scope.schema, object, comment)
+                  : fmt::format("COMMENT ON CONSTRAINT {} ON {} IS {}", object, scope.table,
+                                comment));
+    }
+
+  private:
+    const char *name_;
+    uint32_t class_id_;
+    int rank_;
+    const char *sql_;
+};
+
+// A key's index has none of its own in pg_depend: it depends on the constraint.
+const ObjectComment index_comment("index_comment", pg_class_id, 73, R"(
+    SELECT c.relname, obj_description(c.oid, 'pg_class')
+      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+      LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u')
+     WHERE i.indrelid = $1::oid AND i.indisvalid AND coalesce(k.oid, c.oid)::text = ANY (string_to_array($2, ','))
+       AND obj_description(c.oid, 'pg_class') IS NOT NULL
+     ORDER BY c.relname)");
+
+const ObjectComment constraint_comment("constraint_comment", pg_constraint_id, 74, R"(
+    SELECT k.conname, obj_description(k.oid, 'pg_constraint')
+      FROM pg_constraint k
+     WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f', 'p', 'u') AND k.oid::text = ANY (string_to_array($2, ','))
+       AND obj_description(k.oid, 'pg_constraint') IS NOT NULL
+     ORDER BY k.conname)");
+
+}  // namespace
+}  // namespace zdm
