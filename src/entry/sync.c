@@ -27,8 +27,16 @@ Datum zdm_sync(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(zdm_mirror);
 
 Datum zdm_mirror(PG_FUNCTION_ARGS) {
-    if (!CALLED_AS_TRIGGER(fcinfo))
+    TriggerEvent event = CALLED_AS_TRIGGER(fcinfo) ? ((TriggerData *)fcinfo->context)->tg_event : 0;
+    bool row_after = TRIGGER_FIRED_FOR_ROW(event) && TRIGGER_FIRED_AFTER(event);
+    bool row_before_insert = TRIGGER_FIRED_FOR_ROW(event) && TRIGGER_FIRED_BEFORE(event) &&
+                             TRIGGER_FIRED_BY_INSERT(event);
+    bool after_truncate = TRIGGER_FIRED_BY_TRUNCATE(event) && TRIGGER_FIRED_AFTER(event);
+
+    /* Anybody may make a trigger of it, and where no row is at hand there is none to read. */
+    if (!CALLED_AS_TRIGGER(fcinfo) || !(row_after || row_before_insert || after_truncate))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                        errmsg("zdm.mirror can only be called as a trigger")));
+                        errmsg("zdm.mirror can only be called as a trigger BEFORE INSERT or AFTER "
+                               "INSERT, UPDATE OR DELETE FOR EACH ROW, or AFTER TRUNCATE")));
     return zdm_hot_mirror(fcinfo);
 }

@@ -22,6 +22,8 @@ extern "C" {
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -79,22 +81,45 @@ void transaction_ended(XactEvent event, void *) {
     }
 }
 
+// Whether a trigger's arguments (see engine.h) tell of the same split, seen from its other table.
+bool is_counterpart(HeapTuple tuple, TupleDesc descriptor, int count, char **arguments) {
+    bool null;
+    const Datum stored = heap_getattr(tuple, Anum_pg_trigger_tgargs, descriptor, &null);
+    if (null || reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple))->tgnargs != count) return false;
+    const char *argument = VARDATA_ANY(DatumGetByteaPP(stored));
+    for (int i = 0; i < count; i++, argument += strlen(argument) + 1) {
+        const bool is_same = strcmp(argument, arguments[i]) == 0;
+        if (i == 1 ? is_same : i != 2 && !is_same) return false;
+    }
+    return true;
+}
+
 // The other table: it has the trigger of the same name. OIDs would not outlive a dump, nor names of
-// tables a rename.
-Oid find_other(Oid function, Oid mine, const char *name) {
+// tables a rename. And it has the same owner, as whom it is written: anybody may make a trigger of
+// that name on a table of his own. Nothing where there are several.
+Oid find_other(Oid function, Relation mine, int count, char **arguments) {
     ScanKeyData key;
     Oid other = InvalidOid;
+    bool unique = true;
     Relation triggers = table_open(TriggerRelationId, AccessShareLock);
     ScanKeyInit(&key, Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
-                CStringGetDatum(name));
+                CStringGetDatum(arguments[0]));
     SysScanDesc scan = systable_beginscan(triggers, InvalidOid, false, nullptr, 1, &key);
     for (HeapTuple tuple; HeapTupleIsValid(tuple = systable_getnext(scan));) {
         auto *form = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
-        if (form->tgfoid == function && form->tgrelid != mine) other = form->tgrelid;
+        if (form->tgfoid != function || form->tgrelid == RelationGetRelid(mine)) continue;
+        if (!is_counterpart(tuple, RelationGetDescr(triggers), count, arguments)) continue;
+        HeapTuple table = SearchSysCache1(RELOID, ObjectIdGetDatum(form->tgrelid));
+        if (!HeapTupleIsValid(table)) continue;
+        const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(table))->relowner;
+        ReleaseSysCache(table);
+        if (owner != mine->rd_rel->relowner) continue;
+        unique = !OidIsValid(other);
+        other = form->tgrelid;
     }
     systable_endscan(scan);
     table_close(triggers, AccessShareLock);
-    return other;
+    return unique ? other : InvalidOid;
 }
 
 // The operators that the part's primary key compares with.
@@ -147,10 +172,20 @@ bool read_arguments(Mirror *mirror, Relation mine, int count, char **arguments) 
     return true;
 }
 
+bool has_rewriting_triggers(Relation relation, Oid ours) {
+    for (int i = 0; relation->trigdesc != nullptr && i < relation->trigdesc->numtriggers; i++) {
+        const Trigger *trigger = &relation->trigdesc->triggers[i];
+        if (TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype) &&
+            trigger->tgfoid != ours)
+            return true;
+    }
+    return false;
+}
+
 // False where writes have to pass as they are: verify tells what they have parted.
 bool describe(Mirror *mirror, Relation mine, Oid function, int count, char **arguments) {
     if (!read_arguments(mirror, mine, count, arguments)) return false;
-    mirror->other = find_other(function, mirror->mine, mirror->name);
+    mirror->other = find_other(function, mine, count, arguments);
     Relation other =
         OidIsValid(mirror->other) ? try_table_open(mirror->other, AccessShareLock) : nullptr;
     if (other == nullptr) return false;
@@ -158,7 +193,8 @@ bool describe(Mirror *mirror, Relation mine, Oid function, int count, char **arg
     bool found = find_operators(mirror, mirror->is_source ? other : mine);
     for (int i = 0; i < mirror->key_count + mirror->column_count; i++)
         if (get_attnum(mirror->other, mirror->key_names[i]) == InvalidAttrNumber) found = false;
-    // Given to another owner, one of the tables: an application's write must not fail for it.
+    mirror->other_rewrites = has_rewriting_triggers(other, function);
+    // An owner can take rights from himself: an application's write must not fail for it.
     if (pg_class_aclcheck(mirror->mine, mirror->other_owner, ACL_SELECT) != ACLCHECK_OK)
         found = false;
     table_close(other, AccessShareLock);
@@ -186,28 +222,32 @@ Mirror *mirror_of(Relation mine, Oid trigger, Oid function, int count, char **ar
     fresh->next = mirrors;
     mirrors = fresh;
     if (!fresh->usable)
-        ereport(WARNING,
-                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                 errmsg("zdm does not sync table \"%s\": its other part, a column of it or a right "
-                        "of its owner is missing; SELECT * FROM zdm.status",
-                        RelationGetRelationName(mine))));
+        ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                          errmsg("zdm does not sync table \"%s\": its other part or a column of it "
+                                 "is missing, or has "
+                                 "another owner or one without rights; SELECT * FROM zdm.status",
+                                 RelationGetRelationName(mine))));
     return fresh;
 }
 
 int parameter_count(const Mirror *mirror, Statement statement) {
     if (statement == empty_part || statement == clear_source) return 0;
+    if (statement == replace_row) return mirror->key_count + mirror->default_count;
     return statement == move_row ? 2 * mirror->key_count : mirror->key_count;
 }
 
 // SPI is connected, and the other table's owner at work.
 SPIPlanPtr plan_of(Mirror *mirror, Statement statement) {
     if (mirror->plans[statement] != nullptr) return mirror->plans[statement];
-    Oid types[2 * INDEX_MAX_KEYS];
-    for (int i = 0; i < 2 * mirror->key_count; i++)
-        types[i] = get_atttype(mirror->mine, mirror->keys[i % mirror->key_count]);
     StringInfoData text;
     initStringInfo(&text);
     append_statement(&text, mirror, statement);
+    Oid types[INDEX_MAX_KEYS + MaxHeapAttributeNumber];
+    for (int i = 0; i < 2 * mirror->key_count; i++)
+        types[i] = get_atttype(mirror->mine, mirror->keys[i % mirror->key_count]);
+    if (statement == replace_row)
+        memcpy(types + mirror->key_count, mirror->default_types,
+               sizeof(Oid) * mirror->default_count);
     SPIPlanPtr plan = SPI_prepare(text.data, parameter_count(mirror, statement), types);
     if (plan == nullptr || SPI_keepplan(plan) != 0)
         elog(ERROR, "zdm: SPI_prepare failed for %s: %s", text.data,
@@ -216,15 +256,21 @@ SPIPlanPtr plan_of(Mirror *mirror, Statement statement) {
     return plan;
 }
 
-uint64 execute(Mirror *mirror, Statement statement, Datum *values) {
+uint64 execute(Mirror *mirror, Statement statement, Datum *keys) {
+    SPIPlanPtr plan = plan_of(mirror, statement);
+    Datum values[INDEX_MAX_KEYS + MaxHeapAttributeNumber];
+    for (int i = 0; i < parameter_count(mirror, statement); i++)
+        values[i] = statement == replace_row && i >= mirror->key_count
+                        ? mirror->default_values[i - mirror->key_count]
+                        : keys[i];
     Snapshot snapshot = InvalidSnapshot;
     // A snapshot of before the other table's row was made must not fail the write for it.
     if (IsolationUsesXactSnapshot()) {
         CommandCounterIncrement();
         snapshot = GetLatestSnapshot();
     }
-    const int result = SPI_execute_snapshot(plan_of(mirror, statement), values, nullptr, snapshot,
-                                            InvalidSnapshot, false, true, 0);
+    const int result =
+        SPI_execute_snapshot(plan, values, nullptr, snapshot, InvalidSnapshot, false, true, 0);
     if (result < 0)
         elog(ERROR, "zdm: SPI_execute_snapshot failed: %s", SPI_result_code_string(result));
     return SPI_processed;
@@ -282,36 +328,48 @@ bool differs(TupleTableSlot *before, TupleTableSlot *after, const AttrNumber *co
     return false;
 }
 
+// Nothing to bring over. But the source's row may leave a block that the backfill has yet to read
+// for one that it has read.
+bool changes_nothing(const Mirror *mirror, TriggerData *data) {
+    if (!TRIGGER_FIRED_BY_UPDATE(data->tg_event)) return false;
+    TupleTableSlot *before = data->tg_trigslot, *now = data->tg_newslot;
+    return !differs(before, now, mirror->keys, mirror->key_count) &&
+           !differs(before, now, mirror->columns, mirror->column_count) &&
+           (!mirror->is_source || mirror->trusts_part ||
+            ItemPointerGetBlockNumber(&before->tts_tid) ==
+                ItemPointerGetBlockNumber(&now->tts_tid));
+}
+
+// A trigger of somebody else on the other table may have made something else of it: then the two
+// are equal in that.
+void put(Mirror *mirror, Datum *keys) {
+    run(mirror, put_row, keys);
+    if (mirror->other_rewrites) run(mirror, take_row, keys);
+}
+
+void take(Mirror *mirror, Datum *keys) {
+    run(mirror, take_row, keys);
+    if (mirror->other_rewrites) run(mirror, put_row, keys);
+}
+
 void write_source(Mirror *mirror, TriggerData *data) {
     Datum keys[2 * INDEX_MAX_KEYS];
     Datum *after = keys + mirror->key_count;
+    key_of(mirror, data->tg_trigslot, keys);
     if (TRIGGER_FIRED_BY_DELETE(data->tg_event)) {
-        key_of(mirror, data->tg_trigslot, keys);
         run(mirror, remove_row, keys);
         return;
     }
     if (TRIGGER_FIRED_BY_INSERT(data->tg_event)) {
-        key_of(mirror, data->tg_trigslot, keys);
-        run(mirror, put_row, keys);
+        put(mirror, keys);
         return;
     }
-    TupleTableSlot *before = data->tg_trigslot, *now = data->tg_newslot;
-    key_of(mirror, before, keys);
-    key_of(mirror, now, after);
-    if (differs(before, now, mirror->keys, mirror->key_count)) {
+    key_of(mirror, data->tg_newslot, after);
+    if (differs(data->tg_trigslot, data->tg_newslot, mirror->keys, mirror->key_count)) {
         run(mirror, move_row, keys);
         run(mirror, remove_row, keys);
-        run(mirror, put_row, after);
-        return;
     }
-    if (!differs(before, now, mirror->columns, mirror->column_count)) {
-        // Nothing to bring over. But the row may leave a block that the backfill has yet to read
-        // for one that it has read.
-        if (mirror->trusts_part ||
-            ItemPointerGetBlockNumber(&before->tts_tid) == ItemPointerGetBlockNumber(&now->tts_tid))
-            return;
-    }
-    run(mirror, put_row, after);
+    put(mirror, after);
 }
 
 [[noreturn]] void raise_no_source(const Mirror *mirror, Relation part) {
@@ -332,32 +390,59 @@ void write_part(Mirror *mirror, TriggerData *data) {
         run(mirror, clear_row, keys);
         return;
     }
-    if (update) {
-        const bool moved = differs(data->tg_trigslot, row, mirror->keys, mirror->key_count);
-        if (!moved && !differs(data->tg_trigslot, row, mirror->columns, mirror->column_count))
-            return;
-        if (moved) {
-            key_of(mirror, row, keys);
-            if (run(mirror, lock_row, keys) == 0) raise_no_source(mirror, data->tg_relation);
-            key_of(mirror, data->tg_trigslot, keys);
-            run(mirror, clear_row, keys);
-        }
+    if (update && differs(data->tg_trigslot, row, mirror->keys, mirror->key_count)) {
+        key_of(mirror, row, keys);
+        if (run(mirror, lock_row, keys) == 0) raise_no_source(mirror, data->tg_relation);
+        key_of(mirror, data->tg_trigslot, keys);
+        run(mirror, clear_row, keys);
     }
     key_of(mirror, row, keys);
-    run(mirror, take_row, keys);
+    take(mirror, keys);
 }
 
 void before_insert(Mirror *mirror, TriggerData *data) {
     Datum keys[INDEX_MAX_KEYS];
     key_of(mirror, data->tg_trigslot, keys);
     if (run(mirror, lock_row, keys) == 0) raise_no_source(mirror, data->tg_relation);
+    // Not copied yet, maybe: who may insert, but not update, must not write over it.
+    if (!mirror->trusts_part) run(mirror, put_row, keys);
     run(mirror, replace_row, keys);
+}
+
+// TRUNCATE of both tables in one command: it has the other one open, and has emptied it.
+bool is_empty(Oid table) {
+    Relation relation = table_open(table, NoLock);
+    const bool empty = RelationGetNumberOfBlocks(relation) == 0;
+    table_close(relation, NoLock);
+    return empty;
+}
+
+void truncated(Mirror *mirror) {
+    if (!mirror->is_source)
+        run(mirror, clear_source, nullptr);
+    else if (!is_empty(mirror->other))
+        run(mirror, empty_part, nullptr);
 }
 
 bool is_echo(const char *name) {
     return (writing.name != nullptr && writing.depth + 1 == trigger_depth() &&
             strcmp(writing.name, name) == 0) ||
            strcmp(copied_by_us, name) == 0;
+}
+
+// With the other table locked, so that it is still what the mirror says when our statement comes to
+// it: whoever renames it or its columns has us wait, and is then seen. Nothing to do: null.
+Mirror *locked_mirror_of(TriggerData *data, Oid function) {
+    const Trigger *trigger = data->tg_trigger;
+    const bool truncate = TRIGGER_FIRED_BY_TRUNCATE(data->tg_event);
+    for (;;) {
+        Mirror *mirror = mirror_of(data->tg_relation, trigger->tgoid, function, trigger->tgnargs,
+                                   trigger->tgargs);
+        if (!mirror->usable || changes_nothing(mirror, data)) return nullptr;
+        LockRelationOid(mirror->other,
+                        truncate && mirror->is_source ? AccessExclusiveLock : RowExclusiveLock);
+        if (!mirror->stale) return mirror;
+    }
 }
 
 }  // namespace
@@ -369,11 +454,10 @@ extern "C" Datum zdm_hot_mirror(FunctionCallInfo fcinfo) {
                              ? PointerGetDatum(data->tg_trigtuple)
                              : PointerGetDatum(nullptr);
     if (data->tg_trigger->tgnargs > 0 && is_echo(data->tg_trigger->tgargs[0])) return result;
-    Mirror *mirror = mirror_of(data->tg_relation, data->tg_trigger->tgoid, fcinfo->flinfo->fn_oid,
-                               data->tg_trigger->tgnargs, data->tg_trigger->tgargs);
-    if (!mirror->usable) return result;
+    Mirror *mirror = locked_mirror_of(data, fcinfo->flinfo->fn_oid);
+    if (mirror == nullptr) return result;
     if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
-        run(mirror, mirror->is_source ? empty_part : clear_source, nullptr);
+        truncated(mirror);
     else if (before)
         before_insert(mirror, data);
     else if (mirror->is_source)

@@ -5,6 +5,7 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 }
@@ -34,6 +35,7 @@ struct Mirror {
     bool stale;   // a table has changed since
     bool usable;  // false: the other table or a column is gone, and writes pass as they are
     bool is_source;
+    bool other_rewrites;  // it has triggers of others that may change or suppress what we write
     bool trusts_part;
     char name[NAMEDATALEN];  // the same on both tables
     int key_count, column_count;
@@ -41,9 +43,12 @@ struct Mirror {
     char **key_names, **column_names;
     char **operators;  // OPERATOR(schema.=) by key
     SPIPlanPtr plans[statement_count];
+    int default_count;  // parameters of replace_row after the key
+    Oid default_types[MaxHeapAttributeNumber];
+    Datum default_values[MaxHeapAttributeNumber];
 };
 
-// The statement's text, with the key as $1 and on.
-void append_statement(StringInfo text, const Mirror *mirror, Statement statement);
+// The statement's text, with the key as $1 and on. Notes the defaults that it compares with.
+void append_statement(StringInfo text, Mirror *mirror, Statement statement);
 
 }  // namespace zdm

@@ -10,8 +10,9 @@ extern "C" {
 #include "access/table.h"
 #include "nodes/nodes.h"
 #include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
@@ -47,6 +48,7 @@ void append_difference(StringInfo text, const Mirror *mirror, const char *left, 
     appendStringInfoString(text, "))");
 }
 
+// Between keys that are equal but not the same (1.0 and 1.00) as well.
 void append_move(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
     const int after = mirror->key_count + 1;
     appendStringInfo(text, "UPDATE ONLY %s AS n SET ", part);
@@ -55,11 +57,15 @@ void append_move(StringInfo text, const Mirror *mirror, const char *source, cons
                          quote_identifier(mirror->key_names[i]), after + i);
     appendStringInfoString(text, " WHERE ");
     append_key(text, mirror, "n", 1);
-    appendStringInfo(text, " AND NOT EXISTS (SELECT FROM ONLY %s AS s WHERE ", source);
+    appendStringInfoString(text, " AND (");
+    for (int i = 0; i < mirror->key_count; i++)
+        appendStringInfo(text, "%s$%d %s $%d", i > 0 ? " AND " : "", 1 + i, mirror->operators[i],
+                         after + i);
+    appendStringInfo(text, " OR NOT EXISTS (SELECT FROM ONLY %s AS s WHERE ", source);
     append_key(text, mirror, "s", 1);
-    appendStringInfo(text, ") AND NOT EXISTS (SELECT FROM ONLY %s AS m WHERE ", part);
+    appendStringInfo(text, ")) AND NOT EXISTS (SELECT FROM ONLY %s AS m WHERE ", part);
     append_key(text, mirror, "m", after);
-    appendStringInfoChar(text, ')');
+    appendStringInfoString(text, " AND m.ctid OPERATOR(pg_catalog.<>) n.ctid)");
 }
 
 // A row that lacks what the part demands is not put there: after cutover an application that knows
@@ -76,7 +82,7 @@ void append_put(StringInfo text, const Mirror *mirror, const char *source, const
     for (int i = 0; i < mirror->column_count; i++) {
         const AttrNumber column = get_attnum(part_id, mirror->column_names[i]);
         if (TupleDescAttr(RelationGetDescr(relation), column - 1)->attnotnull)
-            appendStringInfo(text, " AND s.%s IS NOT NULL",
+            appendStringInfo(text, " AND s.%s IS DISTINCT FROM NULL",
                              quote_identifier(mirror->column_names[i]));
     }
     table_close(relation, AccessShareLock);
@@ -91,51 +97,57 @@ void append_put(StringInfo text, const Mirror *mirror, const char *source, const
     append_difference(text, mirror, "n.", "excluded.");
 }
 
-// What the part's column gets where it is not given: NULL where it has no default.
+// What the part's column gets where it is not given. As a value, not as text: that would be read
+// again under whatever search_path the session has then.
 struct Default {
-    const char *text = nullptr;
+    bool is_null = true;
     bool is_changing = false;  // another value with each call or transaction
+    Datum value = 0;
 };
 
 Default default_of(Relation part, AttrNumber column) {
-    TupleConstr *constraints = RelationGetDescr(part)->constr;
-    for (int i = 0; constraints != nullptr && i < constraints->num_defval; i++) {
-        const AttrDefault *found = &constraints->defval[i];
-        if (found->adnum != column) continue;
-        const Datum deparsed = DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(found->adbin),
-                                                   ObjectIdGetDatum(RelationGetRelid(part)));
-        auto *expression = static_cast<Node *>(stringToNode(found->adbin));
-        return {TextDatumGetCString(deparsed), contain_mutable_functions(expression)};
-    }
-    return {};
+    Node *expression = build_column_default(part, column);
+    if (expression == nullptr) return {};
+    auto *folded =
+        reinterpret_cast<Node *>(expression_planner(reinterpret_cast<Expr *>(expression)));
+    if (!IsA(folded, Const)) return {false, true, 0};
+    auto *constant = reinterpret_cast<Const *>(folded);
+    return {constant->constisnull, false, constant->constvalue};
 }
 
 // The part's row of an INSERT into the source that did not know of the part: nothing but defaults.
 // One that changes cannot be recognised by its value; but neither row has been written since where
 // both are of one transaction.
-void append_replace(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
+void append_replace(StringInfo text, Mirror *mirror, const char *source, const char *part) {
     appendStringInfo(text, "DELETE FROM ONLY %s AS n WHERE ", part);
     append_key(text, mirror, "n", 1);
     Relation relation = table_open(mirror->mine, AccessShareLock);
     bool changing = false;
+    mirror->default_count = 0;
     for (int i = 0; i < mirror->column_count; i++) {
         const char *column = quote_identifier(mirror->column_names[i]);
         auto *attribute = TupleDescAttr(RelationGetDescr(relation), mirror->columns[i] - 1);
         const Default value = default_of(relation, mirror->columns[i]);
         changing = changing || value.is_changing;
         if (value.is_changing) continue;
-        appendStringInfo(text, " AND (n.%s IS NULL", column);
-        if (value.text != nullptr)
-            appendStringInfo(text, " OR pg_catalog.record_image_eq(ROW(n.%s), ROW((%s)::%s))",
-                             column, value.text,
-                             format_type_with_typemod(attribute->atttypid, attribute->atttypmod));
+        appendStringInfo(text, " AND (n.%s IS NOT DISTINCT FROM NULL", column);
+        if (!value.is_null) {
+            MemoryContext before = MemoryContextSwitchTo(mirror->context);
+            const int index = mirror->default_count++;
+            mirror->default_types[index] = attribute->atttypid;
+            mirror->default_values[index] =
+                datumCopy(value.value, attribute->attbyval, attribute->attlen);
+            MemoryContextSwitchTo(before);
+            appendStringInfo(text, " OR pg_catalog.record_image_eq(ROW(n.%s), ROW($%d))", column,
+                             mirror->key_count + mirror->default_count);
+        }
         appendStringInfoChar(text, ')');
     }
     table_close(relation, AccessShareLock);
     if (!changing) return;
     appendStringInfo(text, " AND EXISTS (SELECT FROM ONLY %s AS s WHERE ", source);
     append_key(text, mirror, "s", 1);
-    appendStringInfoString(text, " AND s.xmin = n.xmin)");
+    appendStringInfoString(text, " AND s.xmin OPERATOR(pg_catalog.=) n.xmin)");
 }
 
 void append_take(StringInfo text, const Mirror *mirror, const char *source, const char *part) {
@@ -160,7 +172,7 @@ void append_clear(StringInfo text, const Mirror *mirror, const char *source, con
                          quote_identifier(mirror->column_names[i]));
     appendStringInfoString(text, " WHERE (");
     for (int i = 0; i < mirror->column_count; i++)
-        appendStringInfo(text, "%ss.%s IS NOT NULL", i > 0 ? " OR " : "",
+        appendStringInfo(text, "%ss.%s IS DISTINCT FROM NULL", i > 0 ? " OR " : "",
                          quote_identifier(mirror->column_names[i]));
     appendStringInfoChar(text, ')');
     if (all) return;
@@ -173,7 +185,7 @@ void append_clear(StringInfo text, const Mirror *mirror, const char *source, con
 
 }  // namespace
 
-void append_statement(StringInfo text, const Mirror *mirror, Statement statement) {
+void append_statement(StringInfo text, Mirror *mirror, Statement statement) {
     const char *source = quoted(mirror->is_source ? mirror->mine : mirror->other);
     const char *part = quoted(mirror->is_source ? mirror->other : mirror->mine);
     switch (statement) {

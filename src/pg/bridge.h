@@ -61,7 +61,7 @@ ErrorData *zdm_run_utility(const char *sql);
 void zdm_user_get(uint32_t *role, int *context);
 void zdm_user_set(uint32_t role, int context);
 int zdm_user_local_context(void);      /* SECURITY_LOCAL_USERID_CHANGE: as in SECURITY DEFINER */
-int zdm_user_restricted_context(void); /* and SECURITY_RESTRICTED_OPERATION */
+int zdm_user_restricted_context(void); /* and RESTRICTED_OPERATION, NOFORCE_RLS */
 ErrorData *zdm_extension_owner(uint32_t *owner);
 ErrorData *zdm_check_interrupts(void);
 ErrorData *zdm_sleep(int64_t milliseconds);

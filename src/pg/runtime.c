@@ -38,9 +38,10 @@ ErrorData *zdm_extension_owner(uint32_t *owner) {
     GUARD_END();
 }
 
-/* As VACUUM and CREATE INDEX run code of a table's owner: it can leave neither role nor session. */
+/* As VACUUM and CREATE INDEX run code of a table's owner: it can leave neither role nor session.
+ * And as foreign keys read tables: with FORCE ROW LEVEL SECURITY rows would be missed unseen. */
 int zdm_user_restricted_context(void) {
-    return SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION;
+    return SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS;
 }
 
 ErrorData *zdm_check_interrupts(void) {

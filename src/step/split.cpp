@@ -81,7 +81,8 @@ std::string row_text(const Split &split, const char *alias) {
 
 // Every row of the source, its counterpart, and what is wrong with the two.
 std::string pairs_of_source(const Split &split, bool trusts_part) {
-    const std::string absent = fmt::format("n.{} IS NULL", Identifier(split.key_names.front()));
+    const std::string absent =
+        fmt::format("n.{} IS NOT DISTINCT FROM NULL", Identifier(split.key_names.front()));
     const std::string wrong = fmt::format(
         "CASE WHEN {} THEN CASE WHEN {} THEN '{}' END WHEN {} THEN '{}' END", absent,
         split.was_cut_over ? split.has_values("s") : "true", trusts_part ? "reverse" : "missing",
@@ -99,7 +100,8 @@ std::string pairs_of_source(const Split &split, bool trusts_part) {
 
 std::string rows_of_part(const Split &split) {
     return fmt::format(
-        "SELECT CASE WHEN s.{} IS NULL THEN 'spurious' END AS class, {} AS key, NULL::text AS "
+        "SELECT CASE WHEN s.{} IS NOT DISTINCT FROM NULL THEN 'spurious' END AS class, {} AS key, "
+        "NULL::text AS "
         "expected_value, {} AS actual_value FROM ONLY {} AS n LEFT JOIN ONLY {} AS s ON {} WHERE "
         "n.ctid >= $1::tid AND n.ctid < $2::tid",
         Identifier(split.key_names.front()), key_of(split, "n"), row_text(split, "n"),
@@ -156,14 +158,14 @@ std::string Split::differ(const char *left, const char *right) const {
 std::string Split::storable(const char *alias) const {
     std::string condition = "true";
     for (const auto &name : demanded)
-        condition += fmt::format(" AND {}.{} IS NOT NULL", alias, Identifier(name));
+        condition += fmt::format(" AND {}.{} IS DISTINCT FROM NULL", alias, Identifier(name));
     return condition;
 }
 
 std::string Split::has_values(const char *alias) const {
     std::vector<std::string> given;
     for (const auto &name : column_names)
-        given.push_back(fmt::format("{}.{} IS NOT NULL", alias, Identifier(name)));
+        given.push_back(fmt::format("{}.{} IS DISTINCT FROM NULL", alias, Identifier(name)));
     return fmt::format("({})", fmt::join(given, " OR "));
 }
 
