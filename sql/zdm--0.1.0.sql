@@ -522,28 +522,29 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
        AND EXISTS (SELECT FROM zdm.step i WHERE i.migration = m.id AND i.state = 'running' AND i.kind IN ('build_index', 'create_index', 'build_part_index'))
       LEFT JOIN zdm.global_pause g ON true
       LEFT JOIN zdm.pacing p ON p.migration = m.id
+      LEFT JOIN (
+           -- At work at the same time, so that speeds add up: a scan's seconds are those of one process.
+           SELECT c.migration, count(*) AS processes
+             FROM pg_locks l JOIN zdm.scan c ON c.number = l.objid::bigint AND NOT c.done
+            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = 2053401902
+              AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+            GROUP BY c.migration) a ON a.migration = m.id
       LEFT JOIN LATERAL (
            -- The pass that is running: verify once it has begun, else backfill. Exact in blocks.
-           SELECT sum(r.blocks)::float8 AS blocks, sum(r.finished_blocks)::float8 AS finished_blocks,
-                  sum(r.rows_done)::float8 AS rows_done, sum(r.rows_total)::float8 AS rows_total,
-                  sum(r.busy_seconds) AS busy_seconds, bool_and(r.done) AS done, max(r.updated_at) AS updated_at
-             FROM (
-                  SELECT sum(c.blocks - c.first_block) AS blocks,
-                         sum(CASE WHEN c.done THEN c.blocks ELSE c.next_block END - c.first_block) AS finished_blocks,
-                         sum(c.rows_done) AS rows_done,
-                         -- By blocks, which are known, and not by statistics, except in the beginning.
-                         sum(CASE WHEN c.done THEN c.rows_done
-                                  WHEN (c.next_block - c.first_block) * 20 > c.blocks - c.first_block
-                                  THEN c.rows_done * (c.blocks - c.first_block) / (c.next_block - c.first_block)
-                                  ELSE greatest(c.rows_total, c.rows_done) END) AS rows_total,
-                         -- The ranges of one heap are worked on at the same time.
-                         max(c.busy_seconds) AS busy_seconds,
-                         bool_and(c.done) AS done,
-                         max(c.updated_at) AS updated_at
-                    FROM zdm.scan c
-                   WHERE c.migration = m.id
-                     AND c.kind = CASE WHEN m.phase IN ('queued', 'expand', 'backfill', 'build') THEN 'backfill' ELSE 'verify' END
-                   GROUP BY c.relation) r
+           SELECT sum(c.blocks - c.first_block)::float8 AS blocks,
+                  sum(CASE WHEN c.done THEN c.blocks ELSE c.next_block END - c.first_block)::float8 AS finished_blocks,
+                  sum(c.rows_done)::float8 AS rows_done,
+                  -- By blocks, which are known, and not by statistics, except in the beginning.
+                  sum(CASE WHEN c.done THEN c.rows_done
+                           WHEN (c.next_block - c.first_block) * 20 > c.blocks - c.first_block
+                           THEN c.rows_done * (c.blocks - c.first_block) / (c.next_block - c.first_block)
+                           ELSE greatest(c.rows_total, c.rows_done) END)::float8 AS rows_total,
+                  sum(c.busy_seconds) / greatest(a.processes, 1) AS busy_seconds,
+                  bool_and(c.done) AS done,
+                  max(c.updated_at) AS updated_at
+             FROM zdm.scan c
+            WHERE c.migration = m.id
+              AND c.kind = CASE WHEN m.phase IN ('queued', 'expand', 'backfill', 'build') THEN 'backfill' ELSE 'verify' END
       ) s ON true
   ) v
  ORDER BY v.id;

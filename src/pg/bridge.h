@@ -74,6 +74,7 @@ double zdm_random(void); /* 0..1, for jitter */
 /* Locks the relations in the order given, queueing at most timeout_ms in all. 55P03 in time-out. */
 ErrorData *zdm_lock_relations(int count, const uint32_t *relations, int mode, double timeout_ms);
 #define ZDM_ROW_SHARE 2
+#define ZDM_ROW_EXCLUSIVE 3
 #define ZDM_SHARE_UPDATE_EXCLUSIVE 4
 #define ZDM_SHARE 5
 #define ZDM_SHARE_ROW_EXCLUSIVE 6

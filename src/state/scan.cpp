@@ -65,6 +65,10 @@ Scan from_row(const Rows &rows, size_t row) {
 // A range that is not worth a worker of its own.
 constexpr uint32_t least_blocks = 256;
 
+uint32_t blocks_left(const Scan &scan) {
+    return scan.blocks - std::min(scan.next_block, scan.blocks);
+}
+
 }  // namespace
 
 std::optional<Scan> next_scan(const Migration &migration, const std::string &kind) {
@@ -113,8 +117,10 @@ int64_t other_helpers(const Migration &migration, const std::string &kind) {
         .integer(0, 0);
 }
 
+bool is_divisible(const Scan &scan) { return blocks_left(scan) >= 2 * least_blocks; }
+
 int divide_scan(Scan &scan, int ranges) {
-    const uint32_t left = scan.blocks - std::min(scan.next_block, scan.blocks);
+    const uint32_t left = blocks_left(scan);
     const int64_t count = std::min<int64_t>(ranges, left / least_blocks);
     if (count < 2) return 1;
     const auto bound = [&](int64_t range) {

@@ -47,6 +47,8 @@ void release_claim(const Scan &scan);
 int64_t open_scans(const Migration &migration, const std::string &kind);
 // Processes that have claimed one, besides the worker and the caller.
 int64_t other_helpers(const Migration &migration, const std::string &kind);
+// Whether divide_scan would make several ranges of what is left of it.
+bool is_divisible(const Scan &scan);
 // Divides what is left of a claimed scan, into at most that many ranges of some size; the others
 // are free to be claimed. Returns how many ranges it is now.
 int divide_scan(Scan &scan, int ranges);

@@ -7,7 +7,6 @@
 // begins again at the saved cursor and passes rows in sync for free.
 #include <algorithm>
 
-#include "state/global_pause.hpp"
 #include "step/backfill.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
@@ -54,6 +53,9 @@ constexpr int64_t other_backfill_pause_ms = 250;
 
 constexpr int64_t helpers_pause_ms = 50;
 
+// A helper that would have to queue for the table leaves; the worker starts another one.
+constexpr double helper_lock_ms = 1;
+
 // How often the worker looks whether there are as many helpers as there may be.
 constexpr double recruit_ms = 1000;
 
@@ -98,11 +100,10 @@ class Backfill final : public StepKind {
         for (;;) {
             std::optional<Scan> scan;
             in_turn(turn, [&] {
-                if (!turn.refresh() || turn.migration.phase != Phase::backfill ||
-                    everything_is_paused() ||
-                    other_helpers(turn.migration, "backfill") + 2 > turn.settings.max_workers)
-                    return;
-                scan = claim_scan(turn.migration, "backfill");
+                turn.refresh();  // settings may be new; what they say is looked at here
+                if (is_wanted(turn) &&
+                    other_helpers(turn.migration, "backfill") + 2 <= turn.settings.max_workers)
+                    scan = claim_scan(turn.migration, "backfill");
             });
             if (!scan) return;
             const Outcome outcome = run_claimed(turn, *scan, 0);
@@ -123,14 +124,14 @@ class Backfill final : public StepKind {
 
     // Some have come to the end of their ranges, or have left for another setting. False: there are
     // no free ranges, so what is left of ours is to be divided.
-    static bool recruit(Turn &turn) {
+    static bool recruit(Turn &turn, const Scan &scan) {
         int64_t helpers = 0, open = 0;
         in_turn(turn, [&] {
             helpers = other_helpers(turn.migration, "backfill");
             open = open_scans(turn.migration, "backfill");
         });
         if (helpers + 1 >= turn.settings.max_workers) return true;
-        if (open <= helpers + 1) return false;
+        if (open <= helpers + 1) return !is_divisible(scan);
         launch_helpers(turn, helpers);
         return true;
     }
@@ -145,6 +146,14 @@ class Backfill final : public StepKind {
         }
         in_transaction([&] { release_claim(scan); });
         return outcome;
+    }
+
+    // While a helper was in a pause its migration may have been aborted, and another one begun on
+    // the same column: the new column has the same name again, and another expression. Under this
+    // lock nobody can take the columns away, so what is_wanted says holds until the box ends.
+    static bool may_write(Turn &turn, const Scan &scan) {
+        check(zdm_lock_relations(1, &scan.relation, ZDM_ROW_EXCLUSIVE, helper_lock_ms));
+        return is_wanted(turn);
     }
 
     static Outcome run_heap(Turn &turn, Scan scan, int attempts) {
@@ -167,12 +176,17 @@ class Backfill final : public StepKind {
                 if (has_run) in_turn(turn, [&] { save(turn, scan, report, progress); });
                 return *wait;
             }
-            report = {};
-            has_run = true;
-            bool yield = false, held = false;
+            bool called_off = false, yield = false, held = false;
             std::string slow;
             const double box_ms = zdm_now_ms();
             in_turn(turn, [&] {
+                if (turn.helps && !may_write(turn, scan)) {
+                    called_off = true;
+                    if (has_run) save(turn, scan, report, progress);
+                    return;
+                }
+                report = {};
+                has_run = true;
                 check(zdm_setting_override("synchronous_commit", "off", true));
                 {
                     OwnerScope as_owner(turn.migration.owner);
@@ -201,6 +215,7 @@ class Backfill final : public StepKind {
                     saved_ms = now_ms;
                 }
             });
+            if (called_off) return Outcome::more();
             const double worked_ms = zdm_now_ms() - box_ms;
             busy_ms += worked_ms;
             note_slowness(turn, slow);
@@ -208,7 +223,10 @@ class Backfill final : public StepKind {
             if (turn.settings.max_workers > 1 && !turn.helps &&
                 zdm_now_ms() - recruited_ms > recruit_ms) {
                 recruited_ms = zdm_now_ms();
-                if (!recruit(turn)) return Outcome::more();
+                if (!recruit(turn, scan)) {
+                    in_turn(turn, [&] { save(turn, scan, report, progress); });
+                    return Outcome::more();
+                }
             }
             if (held)
                 return Outcome::wait(

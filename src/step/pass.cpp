@@ -14,6 +14,9 @@ namespace {
 
 // A stop is looked at again this often.
 constexpr int64_t stop_pause_ms = 500;
+// A helper looks this often whether its worker is still there, for that reads all locks; in a long
+// pause it looks this often whether it should leave. Nobody wakes it.
+constexpr double look_ms = 500;
 // How many sessions are at work is asked for this often while we pause.
 constexpr double slice_ms = 50;
 
@@ -45,8 +48,22 @@ std::optional<Outcome> held_back(Turn &turn, const Scan &scan) {
     return Outcome::stand(pacer.stopped()->text, stop_pause_ms);
 }
 
+bool is_wanted(Turn &turn) {
+    // What is news once is none the second time, so that alone says nothing about now.
+    const bool unchanged = turn.refresh();
+    if (!unchanged || turn.migration.phase != Phase::backfill || !turn.migration.has_work() ||
+        turn.migration.target == Phase::aborted || everything_is_paused())
+        return false;
+    const double now_ms = zdm_now_ms();
+    if (now_ms - turn.worker_seen_ms < look_ms) return true;
+    if (!query("SELECT zdm.worker_pid()").null_text(0, 0)) return false;
+    turn.worker_seen_ms = now_ms;
+    return true;
+}
+
 double pace(Turn &turn, const Box &box) {
     const double began_ms = zdm_now_ms();
+    double looked_ms = began_ms;
     const double until_ms = began_ms + turn.pacer.pause_ms(turn.settings, box);
     double now_ms = began_ms;
     while (now_ms < until_ms) {
@@ -55,6 +72,13 @@ double pace(Turn &turn, const Box &box) {
         now_ms = zdm_now_ms();
         turn.pacer.note_running();
         if (now_ms < wake_ms - 1) break;  // there is news
+        if (turn.helps && now_ms - looked_ms > look_ms) {
+            looked_ms = now_ms;
+            bool wanted = false;
+            Turn look = turn;  // the next box is to find the same news
+            in_turn(look, [&] { wanted = is_wanted(look); });
+            if (!wanted) break;
+        }
     }
     if (until_ms <= began_ms) turn.pacer.note_running();
     return now_ms - began_ms;

@@ -14,6 +14,10 @@ namespace zdm {
 // nothing may be done at present; save the cursor and return it.
 std::optional<Outcome> held_back(Turn &turn, const Scan &scan);
 
+// Whether a helper is to go on, in its caller's transaction: nobody has stopped the migration or
+// changed its settings, and the worker whose helper it is still runs.
+bool is_wanted(Turn &turn);
+
 // After a box: pauses as the signals ask for. Returns for how long, in ms.
 double pace(Turn &turn, const Box &box);
 

@@ -56,6 +56,7 @@ struct Turn {
     bool alone = true;  // no other migration of this database has work
     Pacer &pacer;
     bool helps = false;  // a helper's: it works on a range, and says nothing about the migration
+    double worker_seen_ms = 0;  // by a helper
 
     // Reads the migration anew, in the caller's transaction. False: its target, state or settings
     // were changed by somebody, so the step should return and let the worker decide.

@@ -115,9 +115,46 @@ value(q{CALL zdm.wait('m', 'aborted', 60)});
 until_true("SELECT $helpers = 0", 'no helper after abort');
 is(value(q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'pgbench_accounts'::regclass AND attname LIKE 'zdm%'}), '0', 'aborted: as it was');
 
-# --- More than there are slots: those that there are
+# --- Aborted while helpers are in a long pause, and begun anew on the same column: the new column's name is the former's,
+# and nothing is written any more by the former expression
+value("SET zdm.pace = '0.01'; SET zdm.max_workers = 3; $start");
+until_helpers(2);
+value(q{SELECT zdm.abort('m')});
+value(q{CALL zdm.wait('m', 'aborted', 60)});
+value(q{SET zdm.pace = '0.01'; SELECT zdm.change_type('pgbench_accounts', 'abalance', 'bigint', '7 - abalance::bigint', '(7 - abalance)::integer', name => 'm')});
+until_true("SELECT $helpers = 0 AND (SELECT sum(rows_done) FROM zdm.scan s JOIN zdm.migration m ON m.id = s.migration AND m.phase = 'backfill') > 0",
+    'the former helpers gone, the new worker at work');
+is(value(q{SELECT count(*) FROM pgbench_accounts WHERE zdm_new_abalance <> 7 - abalance}), '0', 'no value of the former expression');
+value(q{SELECT zdm.configure('m', 'zdm.pace', 'full')});
+value(q{CALL zdm.wait('m', 'ready', 60)});
+is(value(q{SELECT zdm.verify('m')}), '0', 'begun anew: no row differs');
+value(q{SELECT zdm.abort('m')});
+value(q{CALL zdm.wait('m', 'aborted', 60)});
+
+# --- Without their worker they leave, long before the postmaster starts it again; then all goes on
+value("SET zdm.pace = '0.02'; SET zdm.max_workers = 3; $start");
+until_helpers(2);
+my ($worker, $before) = split /\|/, value('SELECT zdm.worker_pid(), string_agg(pid::text, \',\') FROM pg_stat_activity WHERE backend_type = \'zdm helper\'');
+value("SELECT pg_terminate_backend($worker)");
+until_true("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid IN ($before))", 'the helpers gone');
+isnt(value('SELECT zdm.worker_pid()'), $worker, 'the worker gone, its helpers gone with it');
+value('SELECT zdm.wake()');
+until_helpers(2);
+value(q{SELECT zdm.configure('m', 'zdm.pace', 'full')});
+value(q{CALL zdm.wait('m', 'ready', 60)});
+is(value(q{SELECT zdm.verify('m')}), '0', 'the worker gone: no row differs');
+value(q{SELECT zdm.abort('m')});
+value(q{CALL zdm.wait('m', 'aborted', 60)});
+
+# --- More than there are slots: those that there are. Each takes range after range, which makes no speed of its own
 value("SET zdm.pace = '0.2'; SET zdm.max_workers = 20; $start");
 until_true("SELECT $helpers BETWEEN 2 AND 5", 'as many helpers as fit');
+until_true("SELECT count(*) > 6 FROM zdm.scan WHERE rows_done > 0", 'more ranges than processes');
+value(q{SELECT zdm.pause('m')});
+until_true("SELECT $helpers = 0 AND zdm.worker_pid() IS NULL", 'everybody gone while it is paused');
+is(value(q{SELECT round(u.rows_per_second) = round((SELECT sum(s.rows_done) / sum(s.busy_seconds) FROM zdm.scan s JOIN zdm.migration m ON m.id = s.migration WHERE m.phase = 'backfill')) FROM zdm.status u WHERE u.name = 'm' AND u.phase = 'backfill'}),
+    't', 'status counts the seconds of every range');
+value(q{SELECT zdm.resume('m')});
 value(q{SELECT zdm.configure('m', 'zdm.pace', 'full')});
 value(q{CALL zdm.wait('m', 'ready', 60)});
 is(value(q{SELECT zdm.verify('m')}), '0', 'no slot left: no row differs');
