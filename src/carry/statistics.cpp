@@ -1,6 +1,5 @@
-// Extended statistics on columns: a counterpart is created before ANALYZE, so that the planner
-// knows as much after cutover as before, and exchanged by name. Those on expressions are left
-// unclaimed, so refused by name.
+// Extended statistics on columns and expressions: a counterpart is created before ANALYZE, so that
+// the planner knows as much after cutover as before, and exchanged by name.
 #include "carry/carrier.hpp"
 #include "state/names.hpp"
 
@@ -10,6 +9,17 @@ namespace zdm {
 namespace {
 
 constexpr uint32_t pg_statistic_ext_id = 3381;
+
+// Separated by \x01.
+std::vector<std::string> parts_of(const std::string &text) {
+    std::vector<std::string> parts;
+    for (size_t from = 0; from < text.size();) {
+        const size_t to = std::min(text.find('\x01', from), text.size());
+        parts.push_back(text.substr(from, to - from));
+        from = to + 1;
+    }
+    return parts;
+}
 
 class Statistics final : public Carrier {
   public:
@@ -22,12 +32,14 @@ class Statistics final : public Carrier {
         if (!scope.is_paired()) return found;
         const Rows rows = query(
             R"(SELECT s.oid, s.stxname, quote_ident(n.nspname),
-                      (SELECT string_agg(CASE k WHEN 'd' THEN 'ndistinct' WHEN 'f' THEN 'dependencies' ELSE 'mcv' END, ', ') FROM unnest(s.stxkind) k),
+                      (SELECT ' (' || string_agg(CASE k WHEN 'd' THEN 'ndistinct' WHEN 'f' THEN 'dependencies' ELSE 'mcv' END, ', ') || ')'
+                         FROM unnest(s.stxkind) k WHERE k <> 'e'),
                       (SELECT string_agg(a.attname, E'\x01' ORDER BY a.attnum) FROM pg_attribute a
                         WHERE a.attrelid = s.stxrelid AND a.attnum = ANY (s.stxkeys::int2[])),
-                      coalesce((to_jsonb(s) ->> 'stxstattarget')::integer, -1), obj_description(s.oid, 'pg_statistic_ext')
+                      coalesce((to_jsonb(s) ->> 'stxstattarget')::integer, -1), obj_description(s.oid, 'pg_statistic_ext'),
+                      array_to_string(pg_get_statisticsobjdef_expressions(s.oid), E'\x01')
                  FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-                WHERE s.stxrelid = $1::oid AND s.stxexprs IS NULL AND s.stxowner = (SELECT relowner FROM pg_class WHERE oid = $1::oid)
+                WHERE s.stxrelid = $1::oid AND s.stxowner = (SELECT relowner FROM pg_class WHERE oid = $1::oid)
                   AND quote_ident(n.nspname) = $2
                 ORDER BY s.stxname)",
             {scope.migration.relation, scope.schema});
@@ -35,17 +47,16 @@ class Statistics final : public Carrier {
             if (!claim(dependents, pg_statistic_ext_id, rows.oid(row, 0))) continue;
             const std::string object = rows.text(row, 1);
             const std::string shadow = new_object_name(scope.migration.id, object);
-            std::string columns;
-            const std::string names = rows.text(row, 4);
-            for (size_t from = 0; from <= names.size();) {
-                const size_t to = std::min(names.find('\x01', from), names.size());
-                const std::string column = names.substr(from, to - from);
+            std::vector<std::string> keys;
+            for (const auto &column : parts_of(rows.text(row, 4))) {
                 const auto pair = pair_at(scope, column);
-                columns += fmt::format(
-                    "{}{}", columns.empty() ? "" : ", ",
-                    Identifier(pair ? column_at(scope, Side::new_side, *pair).name : column));
-                from = to + 1;
+                keys.push_back(quote(
+                    Identifier(pair ? column_at(scope, Side::new_side, *pair).name : column)));
             }
+            for (const auto &expression : parts_of(rows.text(row, 7)))
+                keys.push_back(
+                    fmt::format("({})", rebound(scope, expression, Side::new_side, Names::before,
+                                                fmt::format("statistics {}", Identifier(object)))));
             // What follows the statement is told by the old one, at cutover.
             std::string after;
             if (rows.integer(row, 5) >= 0)
@@ -55,9 +66,9 @@ class Statistics final : public Carrier {
                 after += fmt::format("COMMENT ON STATISTICS {}.{} IS {}\x01", scope.schema,
                                      Identifier(object), Literal(rows.text(row, 6)));
             found.push_back({name(), object, shadow, after,
-                             fmt::format("CREATE STATISTICS IF NOT EXISTS {}.{} ({}) ON {} FROM {}",
+                             fmt::format("CREATE STATISTICS IF NOT EXISTS {}.{}{} ON {} FROM {}",
                                          scope.schema, Identifier(shadow), rows.text(row, 3),
-                                         columns, scope.table),
+                                         fmt::join(keys, ", "), scope.table),
                              true, 0, columns_of(pg_statistic_ext_id, rows.oid(row, 0))});
         }
         return found;
@@ -84,12 +95,7 @@ class Statistics final : public Carrier {
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         rename(scope, name_of_side(scope, carried, side), carried.object);
         if (side == Side::old_side) return;
-        const std::string &text = carried.definition;
-        for (size_t from = 0; from < text.size();) {
-            const size_t to = text.find('\x01', from);
-            query(text.substr(from, to - from));
-            from = to + 1;
-        }
+        for (const auto &statement : parts_of(carried.definition)) query(statement);
     }
 
   private:
