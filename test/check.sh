@@ -241,6 +241,10 @@ run_tap() {
     fi
     # A real schema with data, where it is at hand.
     export ZDM_SAMPLE=$repo/../shared/data/chinook.sql
+    # Kept in a file: a subshell would keep what is to be unmounted to itself.
+    make_small_disk >"$work/small_disk.log" || true
+    export ZDM_SMALL_DISK=$small_disk ZDM_NO_SMALL_DISK
+    ZDM_NO_SMALL_DISK=$(cat "$work/small_disk.log")
     for name in "$@"; do
         # One file a call: its own result, and its logs are still there when it has failed.
         if make_zdm installcheck REGRESS= ISOLATION= TAP_TESTS=1 PROVE_TESTS="test/tap/$name.pl" \

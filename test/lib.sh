@@ -22,6 +22,7 @@ server_major=   # 15, 16 ...
 build=          # the private copy of the sources
 data=           # the private cluster
 background=()   # processes to end with the script
+small_disk=     # a file system that is soon full
 
 say() { printf '%s\n' "$*"; }
 die() {
@@ -230,6 +231,18 @@ stop_servers() {
     done < <(find "$work" ${build:+"$build"} -name postmaster.pid 2>/dev/null)
 }
 
+# A file system of its own that is soon full, for tests of what happens then. Prints why where there
+# can be none: it takes root, and a system that lets root mount.
+make_small_disk() {
+    if [ "$(id -u)" != 0 ]; then
+        echo "a small file system takes root"
+        return 1
+    fi
+    mkdir "$work/small"
+    mount -t tmpfs -o "size=96m,mode=700,uid=$(id -u "$owner"),gid=$(id -g "$owner")" zdm "$work/small" 2>&1 || return 1
+    small_disk=$work/small
+}
+
 cleanup() {
     local status=$?
     trap '' INT TERM HUP
@@ -238,6 +251,7 @@ cleanup() {
         stop_background
         [ -z "$server_bin" ] || stop_servers
         cd /
+        [ -z "$small_disk" ] || umount "$small_disk" || umount -l "$small_disk"
         rm -rf "$work"
     fi
     exit "$status"
