@@ -24,7 +24,7 @@ class ObjectComment final : public Carrier {
         std::vector<uint32_t> objects;
         for (const auto &dependent : dependents)
             if (dependent.claimed &&
-                (dependent.class_id == class_id_ || dependent.class_id == pg_constraint_id))
+                (dependent.class_id == pg_class_id || dependent.class_id == pg_constraint_id))
                 objects.push_back(dependent.object);
         const Rows rows =
             query(sql_, {scope.migration.relation, fmt::format("{}", fmt::join(objects, ","))});
@@ -51,19 +51,20 @@ class ObjectComment final : public Carrier {
     const char *sql_;
 };
 
-// A key's index has none of its own in pg_depend: it depends on the constraint.
+// A key's index depends on the constraint; one that excludes, where a predicate reads the column,
+// the other way round: then only the index is among the objects.
 const ObjectComment index_comment("index_comment", pg_class_id, 73, R"(
     SELECT c.relname, obj_description(c.oid, 'pg_class')
       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-      LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u')
-     WHERE i.indrelid = $1::oid AND i.indisvalid AND coalesce(k.oid, c.oid)::text = ANY (string_to_array($2, ','))
+      LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
+     WHERE i.indrelid = $1::oid AND i.indisvalid AND (k.oid::text = ANY (string_to_array($2, ',')) OR c.oid::text = ANY (string_to_array($2, ',')))
        AND obj_description(c.oid, 'pg_class') IS NOT NULL
      ORDER BY c.relname)");
 
 const ObjectComment constraint_comment("constraint_comment", pg_constraint_id, 74, R"(
     SELECT k.conname, obj_description(k.oid, 'pg_constraint')
       FROM pg_constraint k
-     WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f', 'p', 'u') AND k.oid::text = ANY (string_to_array($2, ','))
+     WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f', 'p', 'u', 'x') AND (k.oid::text = ANY (string_to_array($2, ',')) OR k.contype = 'x' AND k.conindid::text = ANY (string_to_array($2, ',')))
        AND obj_description(k.oid, 'pg_constraint') IS NOT NULL
      ORDER BY k.conname)");
 

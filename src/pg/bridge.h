@@ -232,7 +232,7 @@ ErrorData *zdm_warn(const char *message);
 /* dependency.c */
 ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,
                                  const int *attnums);
-/* Makes the index of a primary key or unique constraint a plain index, so that the constraint can
+/* Makes the index of a key or of an exclusion constraint a plain index, so that the constraint can
  * be dropped and the index kept. ACCESS EXCLUSIVE on the table is held by the caller. */
 ErrorData *zdm_constraint_release_index(uint32_t constraint);
 /* Takes a partition's index, and the constraint on it, off its parent's. ACCESS EXCLUSIVE on both
@@ -244,6 +244,14 @@ ErrorData *zdm_index_set_unique(uint32_t index, bool unique);
 /* A foreign key that is NOT VALID and known to hold for every row. ACCESS EXCLUSIVE on both of its
  * tables is held by the caller. */
 ErrorData *zdm_constraint_mark_validated(uint32_t constraint);
+
+/* exclusion.c */
+
+/* Makes a plain index an exclusion constraint of the same name. operators: one for each key, of any
+ * type; those of the same names for the keys' own types are taken. ACCESS EXCLUSIVE on the table is
+ * held by the caller, who knows that no two rows exclude each other. 42883, 42809. */
+ErrorData *zdm_index_exclude(uint32_t index, int count, const uint32_t *operators, bool deferrable,
+                             bool deferred);
 
 /* view.c */
 typedef struct ZdmViewColumn {

@@ -104,8 +104,8 @@ ErrorData *zdm_constraint_mark_validated(uint32_t constraint) {
 /*
  * An index that ADD CONSTRAINT made belongs to its constraint (pg_depend, internal) and would go
  * with it. The reverse of what ADD CONSTRAINT ... USING INDEX does (index_constraint_create,
- * INDEX_CONSTR_CREATE_REMOVE_OLD_DEPS): let it depend on its columns instead, and be primary no
- * more.
+ * INDEX_CONSTR_CREATE_REMOVE_OLD_DEPS): let it depend on its columns instead, and be neither
+ * primary nor excluding any more.
  */
 ErrorData *zdm_constraint_release_index(uint32_t constraint) {
     GUARD_BEGIN();
@@ -128,6 +128,7 @@ ErrorData *zdm_constraint_release_index(uint32_t constraint) {
         recordDependencyOn(&dependent, &column, DEPENDENCY_AUTO);
     }
     form->indisprimary = false;
+    form->indisexclusion = false;
     form->indimmediate = true;
     pg_index = table_open(IndexRelationId, RowExclusiveLock);
     CatalogTupleUpdate(pg_index, &tuple->t_self, tuple);
