@@ -1,6 +1,6 @@
 /*
  * module.c - the library as the server loads it: settings and, with shared_preload_libraries, the
- * launcher.
+ * launcher and the measurement of latencies.
  */
 #include "pg/guard.h"
 
@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 
 #include "entry/launcher.h"
+#include "pg/latency.h"
 
 PG_MODULE_MAGIC;
 
@@ -15,5 +16,7 @@ PGDLLEXPORT void _PG_init(void);
 
 void _PG_init(void) {
     zdm_settings_define();
-    if (process_shared_preload_libraries_in_progress) zdm_launcher_register();
+    if (!process_shared_preload_libraries_in_progress) return;
+    zdm_launcher_register();
+    zdm_latency_install();
 }

@@ -62,10 +62,19 @@ void Pacer::look(const Task &task, const Settings &settings) {
     const double now_ms = zdm_now_ms();
     if (task.relation != measured_relation_) us_per_row_ = row_work_ms_ = row_count_ = 0;
     measured_relation_ = task.relation;
+    measure_latency(settings, now_ms);
     measure_all({now_ms, task.relation, task.relation_name, settings.limits, running_, zdm_cores(),
-                 task.remaining_bytes, us_per_row_, row_waits_});
+                 task.remaining_bytes, us_per_row_, row_waits_, duty(settings), latency_.latest()});
     decide(now_ms);
     looked_ms_ = now_ms;
+}
+
+// A pace that was asked for is not changed by what it does to others, and does not rest.
+void Pacer::measure_latency(const Settings &settings, double now_ms) {
+    if (stopped_ || fixed_duty(settings) || settings.limits.latency_ratio <= 0)
+        latency_.stop();
+    else
+        latency_.tick(now_ms);
 }
 
 void Pacer::measure_all(const Scene &scene) {
@@ -151,7 +160,8 @@ double Pacer::pause_ms(const Settings &settings, const Box &box) {
     note_box(box, now_ms);
     wal_.spend(now_ms, zdm_own_wal_bytes(), settings.limits.wal_bytes_per_second);
     const double for_duty = box.worked_ms * (1 / duty(settings) - 1);
-    return std::min(std::max(for_duty, wal_.pause_ms()), longest_pause_ms);
+    const double to_rest = fixed_duty(settings) ? 0 : zdm_latency_quiet_ms();
+    return std::min(std::max({for_duty, wal_.pause_ms(), to_rest}), longest_pause_ms);
 }
 
 void Pacer::note_box(const Box &box, double now_ms) {

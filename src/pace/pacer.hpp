@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "pace/latency_windows.hpp"
 #include "pace/signal.hpp"
 #include "pace/throttle_log.hpp"
 #include "pace/wal_budget.hpp"
@@ -80,6 +81,8 @@ class Pacer {
     double running_ = 0;
     double running_at_ms_ = 0;
     WalBudget wal_;
+    LatencyWindows latency_;
+    void measure_latency(const Settings &settings, double now_ms);
     void note_box(const Box &box, double now_ms);
     double row_work_ms_ = 0;  // since the last mean was taken
     int64_t row_count_ = 0;

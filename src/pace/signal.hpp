@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "pace/latency_windows.hpp"
 #include "state/settings.hpp"
 
 namespace zdm {
@@ -50,6 +51,8 @@ struct Scene {
     double remaining_bytes = 0;  // of the heap, that a backfill will still write anew
     double us_per_row = 0;       // lately; 0: not measured yet
     double row_waits = 0;        // that others had to wait for a row of ours, a second
+    double duty = 1;             // at present
+    std::optional<LatencyComparison> latency = {};  // where it is measured
 };
 
 class Signal {

@@ -98,6 +98,7 @@ typedef struct ZdmSettings {
     double max_dead_rows;
     int min_disk_free_mb;
     double max_slowdown;
+    double max_latency_ratio;
     int max_row_waits;
     int max_table_waiters;
     const char *window;
@@ -124,6 +125,21 @@ ErrorData *zdm_requested_checkpoints(int64_t *count);
 ErrorData *zdm_table_waiters(uint32_t relation, int *count);
 /* Bytes that are free where the table lies, or the server's WAL. 58030 where it cannot be asked. */
 ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes);
+
+/* latency.c: how long statements and commits of clients take, with and without a pass beside them.
+ * Nothing is measured, and nobody conducts, without shared_preload_libraries. */
+#define ZDM_ACTIVE 0
+#define ZDM_QUIET 1
+#define ZDM_LATENCY_BUCKETS 208 /* up to a minute */
+/* Whether this process is the one that opens windows; it becomes that where nobody is. */
+bool zdm_latency_conduct(void);
+/* For the conductor: a window, in which what begins after settle_ms counts. It ends by itself. */
+void zdm_latency_open(int kind, double settle_ms, double length_ms);
+void zdm_latency_close(void); /* no window, and no conductor */
+/* What was counted in windows of that kind since it was taken last, by bucket. */
+void zdm_latency_take(int kind, uint32_t *counts);
+double zdm_latency_bucket_ms(int bucket); /* the least duration of a bucket */
+double zdm_latency_quiet_ms(void);        /* for how long passes are to rest yet */
 
 /* parse.c: types and mapping expressions */
 typedef struct ZdmType {

@@ -32,6 +32,7 @@ static int max_horizon_age = 5000000;
 static double max_dead_rows = 0.5;
 static int min_disk_free_mb = 256;
 static double max_slowdown = 5;
+static double max_latency_ratio = 1.25;
 static int max_row_waits = 10;
 static int max_table_waiters = 1;
 static char *window = NULL;
@@ -130,6 +131,12 @@ void zdm_settings_define(void) {
                              "slows down, 0 = no limit.",
                              NULL, &max_slowdown, max_slowdown, 0, 1000, PGC_USERSET, 0, NULL, NULL,
                              NULL);
+    DefineCustomRealVariable("zdm.max_latency_ratio",
+                             "The 99th percentile of the latency of others' statements beside a "
+                             "pass, as a multiple of that without, before the backfill slows down, "
+                             "0 = do not measure. With shared_preload_libraries.",
+                             NULL, &max_latency_ratio, max_latency_ratio, 0, 1000, PGC_USERSET, 0,
+                             NULL, NULL, NULL);
     DefineCustomIntVariable("zdm.max_row_waits",
                             "Waits of others for rows of the backfill, a second, before it slows "
                             "down, 0 = no limit.",
@@ -180,6 +187,7 @@ ZdmSettings zdm_settings(void) {
         .max_dead_rows = max_dead_rows,
         .min_disk_free_mb = min_disk_free_mb,
         .max_slowdown = max_slowdown,
+        .max_latency_ratio = max_latency_ratio,
         .max_row_waits = max_row_waits,
         .max_table_waiters = max_table_waiters,
         .window = window ? window : "",

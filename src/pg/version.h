@@ -163,3 +163,15 @@ static inline bool zdm_can_set_role(Oid member, Oid role) {
     return is_member_of_role(member, role);
 #endif
 }
+
+#include "executor/execdesc.h"
+
+/* 18 no longer has a flag for plans that are run once. */
+#if PG_VERSION_NUM >= 180000
+#define ZDM_EXECUTOR_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count
+#define ZDM_EXECUTOR_RUN_ARGUMENTS query, direction, count
+#else
+#define ZDM_EXECUTOR_RUN_PARAMETERS \
+    QueryDesc *query, ScanDirection direction, uint64 count, bool once
+#define ZDM_EXECUTOR_RUN_ARGUMENTS query, direction, count, once
+#endif

@@ -21,6 +21,7 @@ Limits limits_of(const ZdmSettings &now) {
     limits.dead_rows = now.max_dead_rows;
     limits.disk_free_bytes = now.min_disk_free_mb * megabyte;
     limits.slowdown = now.max_slowdown;
+    limits.latency_ratio = now.max_latency_ratio;
     limits.row_waits = now.max_row_waits;
     limits.table_waiters = now.max_table_waiters;
     limits.window = now.window;

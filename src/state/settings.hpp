@@ -19,6 +19,7 @@ struct Limits {
     double dead_rows = 0;              // share of the table's rows
     double disk_free_bytes = 0;        // the only one that is a least
     double slowdown = 0;               // time a row over the least seen
+    double latency_ratio = 0;          // p99 of others beside a pass over that without
     double row_waits = 0;              // a second
     double table_waiters = 0;
     std::string window;  // "22:00-06:00"; "" = always

@@ -1,0 +1,47 @@
+// What the application's statements notice of our passes: their latency while passes work, against
+// that while all passes rest for a moment. With shared_preload_libraries, see pg/latency.c.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "core/boundary.hpp"
+
+namespace zdm {
+
+// Of the same percentile, the 99th where there were statements enough, else the 95th.
+struct LatencyComparison {
+    int percentile = 99;
+    double active_ms = 0;
+    double quiet_ms = 0;
+    int number = 0;  // of the comparison, from 1
+};
+
+class LatencyWindows {
+  public:
+    LatencyWindows() = default;
+    LatencyWindows(const LatencyWindows &) = delete;
+    LatencyWindows &operator=(const LatencyWindows &) = delete;
+    ~LatencyWindows() { stop(); }
+    // Several times a second while a pass works: opens and closes windows.
+    void tick(double now_ms);
+    // The pass stands still or is over, or nobody is to be measured.
+    void stop();
+    const std::optional<LatencyComparison> &latest() const { return latest_; }
+
+  private:
+    using Counts = std::array<double, ZDM_LATENCY_BUCKETS>;
+
+    bool has_lapsed(double now_ms) const { return now_ms >= ends_ms_; }
+    void open(int kind, double now_ms);
+    void compare();
+
+    bool conducts_ = false;
+    int kind_ = ZDM_ACTIVE;
+    double ends_ms_ = 0;  // of the window under way
+    Counts counts_[2] = {};
+    std::optional<LatencyComparison> latest_;
+};
+
+}  // namespace zdm

@@ -1,0 +1,60 @@
+# What others' statements notice is measured in place: passes rest for half a second now and then, and the latency of
+# statements beside a pass is held against that without. Above zdm.max_latency_ratio the pass slows down.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use IPC::Run;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'zdm'\nmax_worker_processes = 16\nautovacuum = off\nfsync = off");
+$node->start;
+sub value { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
+sub until_true { my ($sql, $name) = @_; ok($node->poll_query_until('postgres', $sql), $name); }
+value(q{
+    CREATE EXTENSION zdm;
+    CREATE TABLE t (id integer PRIMARY KEY, v integer NOT NULL, n integer DEFAULT 0, filler text DEFAULT repeat('x', 100));
+    INSERT INTO t SELECT g, g % 7 FROM generate_series(1, 2000000) g;
+    VACUUM ANALYZE t});
+
+# --- Nobody there: nothing to compare, nobody to rest for.
+my $limits = q{SET zdm.max_impact = 0; SET zdm.max_row_waits = 0; SET zdm.max_slowdown = 0;};
+value("$limits SELECT zdm.change_type('t', 'v', 'bigint', name => 'm'); ");
+value(q{CALL zdm.wait('m', 'ready', 60)});
+is(value(q{SELECT count(*) FROM zdm.event WHERE name = 'm' AND event = 'throttle' AND detail::text LIKE '%others%'}), '0', 'alone: not slowed down by latency');
+value(q{SELECT zdm.abort('m')});
+value(q{CALL zdm.wait('m', 'aborted', 60)});
+
+# --- Beside a load. A ratio below 1 can only be exceeded; held back at first so that it is not over too soon.
+my $script = $node->basedir . '/load.sql';
+append_to_file($script, "\\set id random(1, 2000000)\nUPDATE t SET n = n + 1 WHERE id = :id;\nSELECT n FROM t WHERE id = :id;\n");
+my ($out, $err) = ('', '');
+local %ENV = $node->_get_env();
+my $load = IPC::Run::start([ 'pgbench', '-n', '-c', '4', '-j', '1', '-R', '600', '-T', '600', '-f', $script, 'postgres' ],
+    '<', \undef, '>', \$out, '2>', \$err);
+$node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM t WHERE n > 0)}) or die 'no load';
+value("$limits SET zdm.max_latency_ratio = 0.01; SET zdm.max_wal_rate = '4MB'; SELECT zdm.change_type('t', 'v', 'bigint', name => 'm')");
+until_true(q{SELECT duty < 0.2 FROM zdm.pacing p JOIN zdm.migration m ON m.id = p.migration AND m.phase = 'backfill'}, 'slower and slower while the ratio is above its limit');
+until_true(q{SELECT EXISTS (SELECT FROM zdm.status WHERE name = 'm' AND phase = 'backfill' AND throttled_by LIKE 'p%')}, 'status names it');
+like(value(q{SELECT throttled_by FROM zdm.status WHERE name = 'm' AND phase = 'backfill'}),
+    qr/^p9[59] of others' statements [0-9.]+ ms beside it, [0-9.]+ ms without \(zdm\.max_latency_ratio 0\.01\)$/, 'with both values and the setting');
+
+# --- The conductor is ended in mid-window: the next one measures, and nobody rests for ever.
+my ($worker) = value(q{SELECT zdm.worker_pid()});
+value(qq{SELECT pg_terminate_backend($worker)});
+value('SELECT zdm.wake()');
+until_true(qq{SELECT zdm.worker_pid() <> $worker}, 'the worker has come back');
+until_true(q{SELECT EXISTS (SELECT FROM zdm.scan s JOIN zdm.migration m ON m.id = s.migration WHERE m.phase = 'backfill' AND s.updated_at > now() - interval '1 second')}, 'and works');
+until_true(q{SELECT duty < 0.3 FROM zdm.pacing p JOIN zdm.migration m ON m.id = p.migration AND m.phase = 'backfill' AND p.updated_at > now() - interval '1 second'}, 'and measures');
+
+# --- Not measured any more, from the next look on.
+value(q{SELECT zdm.configure('m', 'max_latency_ratio', '0'), zdm.configure('m', 'max_wal_rate', NULL)});
+value(q{CALL zdm.wait('m', 'ready', 60)});
+$load->signal('ALRM');
+$load->finish;
+like($out, qr/number of failed transactions: 0 /, 'no transaction failed');
+is(value(q{SELECT zdm.verify('m')}), '0', 'nothing differs');
+$node->stop;
+done_testing();
