@@ -10,19 +10,24 @@
 
 namespace zdm {
 
+// A transaction that has written holds it for all databases: everybody's snapshots remember it as
+// the oldest one that runs. A mere snapshot holds it for its own database only; one of no database
+// at all is that of a standby (hot_standby_feedback). Where several are as old, the one that has
+// been open longest is the cause.
 std::optional<OldestSnapshot> oldest_snapshot() {
     const Rows rows = query(
-        R"(SELECT format('pid %s (%s, transaction open for %s s)', pid, state,
-                         round(extract(epoch FROM clock_timestamp() - xact_start))), age(backend_xmin) AS age
+        R"(SELECT format('pid %s (%s, transaction open for %s s)', pid, coalesce(state, backend_type),
+                         round(extract(epoch FROM clock_timestamp() - xact_start))),
+                  greatest(age(backend_xid), CASE WHEN coalesce(datname = current_database(), true) THEN age(backend_xmin) END) AS age,
+                  xact_start AS since
              FROM pg_stat_activity
-            WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+            WHERE pid <> pg_backend_pid()
            UNION ALL
-           SELECT format('replication slot %I', slot_name), greatest(age(xmin), age(catalog_xmin))
-             FROM pg_replication_slots WHERE xmin IS NOT NULL
+           SELECT format('replication slot %I', slot_name), age(xmin), NULL FROM pg_replication_slots
            UNION ALL
-           SELECT format('prepared transaction %L', gid), age(transaction) FROM pg_prepared_xacts
-            ORDER BY age DESC LIMIT 1)");
-    if (rows.empty()) return std::nullopt;
+           SELECT format('prepared transaction %L', gid), age(transaction), prepared FROM pg_prepared_xacts
+            ORDER BY age DESC NULLS LAST, since LIMIT 1)");
+    if (rows.empty() || !rows.null_text(0, 1)) return std::nullopt;
     return OldestSnapshot{rows.text(0, 0), rows.number(0, 1)};
 }
 
