@@ -184,7 +184,8 @@ void report_state(const Migration &migration, const std::string &state, const st
                   const std::string &error_code) {
     if (state == migration.state && message == migration.message) return;
     hold_migration(migration);
-    if (catalog("SELECT FROM zdm.migration WHERE id = $1::bigint AND state = 'paused'",
+    if (catalog("SELECT FROM zdm.migration WHERE id = $1::bigint AND (state = 'paused' OR phase = "
+                "target)",
                 {migration.id})
             .empty())
         set_state(migration, state, message, error_code);

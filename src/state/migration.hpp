@@ -68,7 +68,7 @@ void set_target(const Migration &migration, Phase target);
 void set_state(const Migration &migration, const std::string &state, const std::string &message,
                const std::string &error_code = "");
 // The same as the worker reports it, who has read the migration some time ago: a pause that has
-// come since stands.
+// come since stands, and where the target is reached by now there is nothing to report.
 void report_state(const Migration &migration, const std::string &state, const std::string &message,
                   const std::string &error_code = "");
 void set_revertible(const Migration &migration, bool revertible);
