@@ -67,7 +67,7 @@ std::string holder(const std::vector<uint32_t> &relations, int mode, double min_
                      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = l.relation)
              FROM pg_locks l
              LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-            WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()
+            WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
               AND l.relation = ANY (string_to_array($1, ' ')::oid[])
               AND l.mode <> ALL (CASE $3::integer
