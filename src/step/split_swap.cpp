@@ -6,6 +6,7 @@
 #include "state/index.hpp"
 #include "step/lock.hpp"
 #include "step/not_null_again.hpp"
+#include "step/old_snapshot.hpp"
 #include "step/split.hpp"
 
 #include "core/no_postgres.hpp"
@@ -32,6 +33,9 @@ class SplitCutover final : public StepKind {
     const char *name() const override { return "split_cutover"; }
 
     Outcome run(Turn &turn, const Step &step) const override {
+        Outcome ready;
+        in_turn(turn, [&] { ready = after_old_snapshots(turn.migration, step); });
+        if (!ready.is_done()) return ready;
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
             const Split split = load_split(turn.migration, turn.mapping);
             check_mirror(split);

@@ -8,6 +8,7 @@
 #include "carry/index_definition.hpp"
 #include "carry/plan.hpp"
 #include "step/lock.hpp"
+#include "step/old_snapshot.hpp"
 #include "step/sync_trigger.hpp"
 #include "step/unfit.hpp"
 
@@ -93,6 +94,7 @@ class Swap final : public StepKind {
         in_turn(turn, [&] {
             before = fingerprints(turn.migration);
             outcome = still_as_verified(turn);
+            if (outcome.is_done()) outcome = after_old_snapshots(turn.migration, step);
         });
         if (!outcome.is_done()) return outcome;
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
