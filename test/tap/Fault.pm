@@ -120,10 +120,12 @@ sub kill_worker
 # As if the power failed.
 sub stop_at_once
 {
+    my ($migration) = @_;
+    my $which = defined $migration ? "WHERE name = '$migration'" : '';
     value('INSERT INTO flushed VALUES (now())');
     $node->stop('immediate');
     $node->start;
-    like(value('SELECT state || message FROM zdm.status'), qr/^waiting.*no worker runs/, 'after a power failure status says that nobody works');
+    like(value("SELECT state || message FROM zdm.status $which"), qr/^waiting.*no worker runs/, 'after a power failure status says that nobody works');
     wake();
     return;
 }
