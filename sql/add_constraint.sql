@@ -97,7 +97,7 @@ SELECT zdm.resume('public.keyless.small');
 CALL zdm.wait('public.keyless.small', 'done', 60);
 \d keyless
 
--- Rows that the owner cannot see, or must not read
+-- Rows that forced row level security hides from the owner, or that the owner must not read
 CREATE ROLE zdm_test_owner;
 CREATE SCHEMA apart AUTHORIZATION zdm_test_owner;
 CREATE TABLE apart.hidden (id integer PRIMARY KEY);
