@@ -95,7 +95,7 @@ cmp_ok(value(q{SELECT pg_relation_size('prepared') / 8192}), '<', $size + 50, 'p
 my $written = end_writers($writers);
 kill_worker();
 until_message('prepared', $stands);
-stop_at_once('prepared');
+stop_at_once();
 until_message('prepared', $stands);
 $writers = writers('prepared');
 value(q{SELECT zdm.configure('prepared', 'wait_for_horizon', 'off'), zdm.cutover('prepared')});
@@ -120,7 +120,7 @@ $stands = '^waits for rows of public.holder that others are writing';
 until_message('holder', $stands);
 kill_worker();
 until_message('holder', $stands);
-stop_at_once('holder');
+stop_at_once();
 until_message('holder', $stands);
 value(q{COMMIT PREPARED 'writer'});
 value(q{SELECT zdm.cutover('holder')});

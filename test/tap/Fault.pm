@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(start_server node value until_true status pause hold let_go start_writers end_writers kill_worker
+our @EXPORT = qw(start_server node value until_true status pause hold let_go start_writers end_writers lost_writers kill_worker
     stop_at_once wake finish);
 
 my $node;
@@ -98,6 +98,14 @@ sub end_writers
     return $count;
 }
 
+# They have lost their connections to a crash. Returns what they said of it.
+sub lost_writers
+{
+    my ($writers) = @_;
+    $writers->{handle}->finish;
+    return $writers->{err};
+}
+
 # kill -9: the server ends all sessions and recovers. What was committed without waiting for the disk is
 # on it before, so that the test knows what must be there after.
 sub kill_worker
@@ -120,12 +128,10 @@ sub kill_worker
 # As if the power failed.
 sub stop_at_once
 {
-    my ($migration) = @_;
-    my $which = defined $migration ? "WHERE name = '$migration'" : '';
     value('INSERT INTO flushed VALUES (now())');
     $node->stop('immediate');
     $node->start;
-    like(value("SELECT state || message FROM zdm.status $which"), qr/^waiting.*no worker runs/, 'after a power failure status says that nobody works');
+    like(value('SELECT state || message FROM zdm.status ORDER BY started_at DESC LIMIT 1'), qr/^waiting.*no worker runs/, 'after a power failure status says that nobody works');
     wake();
     return;
 }
