@@ -43,7 +43,7 @@ SELECT zdm.replace_columns('t', '{s}', '{v text}', '{s}');
 SELECT zdm.replace_columns('t', '{s}', '{a text}', '{s}', '{a,a}');
 -- Columns
 SELECT zdm.change_type('t', 'g', 'bigint');
-SELECT zdm.change_type('t', 'v', 'bigint');
+SELECT zdm.change_type('t', 'v', 'text');
 CREATE DOMAIN positive AS integer CHECK (VALUE > 0);
 SELECT zdm.change_type('t', 's', 'positive', forward => 'length(s)');
 -- Relations

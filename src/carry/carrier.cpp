@@ -216,7 +216,7 @@ std::string columns_of(uint32_t class_id, uint32_t object) {
 }
 
 std::string rebound(const CarryScope &scope, const std::string &expression, Side side, Names names,
-                    const std::string &object) {
+                    const std::string &object, const Generated &generated) {
     std::vector<std::string> old_names, replacements;
     std::vector<ZdmType> types;
     for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
@@ -232,9 +232,11 @@ std::string rebound(const CarryScope &scope, const std::string &expression, Side
         mapped.push_back({old_names[pair].c_str(), 0, types[pair].oid, types[pair].typmod,
                           types[pair].collation});
     const char *text = nullptr;
-    const auto error = attempt({"42883", "42804", "42725", "42846"}, [&] {
-        check(zdm_expression_remap(scope.migration.relation, expression.c_str(),
-                                   static_cast<int>(mapped.size()), mapped.data(), &text));
+    const auto error = attempt({"42883", "42804", "42725", "42846", "42P17"}, [&] {
+        check(zdm_expression_remap(
+            generated.relation != 0 ? generated.relation : scope.migration.relation,
+            generated.attnum, expression.c_str(), static_cast<int>(mapped.size()), mapped.data(),
+            &text));
     });
     if (error)
         raise(

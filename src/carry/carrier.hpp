@@ -80,6 +80,11 @@ class Carrier {
     virtual void take_off(const CarryScope &scope, const Carried &carried, Side side) const = 0;
     virtual void put_on(const CarryScope &scope, const Carried &carried, Side side) const = 0;
 
+    // Under the swap's lock and before anything of it: how many rows would not do on that side, as
+    // an index tells at once; -1: there is no such index any more. A step of freshen or reinstate
+    // built it, and says so where it fails.
+    virtual int64_t count_misfits(const CarryScope &, const Carried &, Side) const { return 0; }
+
     // The online steps that take down what prepare built, because the object has changed since.
     virtual std::vector<Step> withdraw(const CarryScope &, const Carried &) const { return {}; }
 
@@ -124,8 +129,12 @@ std::string columns_of(uint32_t class_id, uint32_t object);
 // An expression of the catalog that reads old columns, as it must be with the columns of that side
 // under those names. Paired columns only. Raises ZD004 naming the object where the new types do not
 // fit the expression.
+struct Generated {
+    uint32_t relation = 0;  // the migration's table, or a partition of it
+    int attnum = 0;         // of the column whose values it gives
+};
 std::string rebound(const CarryScope &scope, const std::string &expression, Side side, Names names,
-                    const std::string &object);
+                    const std::string &object, const Generated &generated = {});
 
 // Of a pair, which is named by its old column's name before cutover: the column of that side under
 // its name of this moment, ready for SQL. Raises 42703 for any other name.

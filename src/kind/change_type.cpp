@@ -17,6 +17,7 @@ namespace {
 
 // A plain ALTER is short only where nothing has to be checked or built again for it: it
 // re-validates CHECK constraints and rebuilds indexes with expressions or predicates, under lock.
+// What a generated column reads it does not change at all.
 bool alter_is_short(const Table &table, const Column &column, const ZdmType &type) {
     bool rewrites = true;
     check(zdm_type_change_rewrites(table.relation, column.attnum, &type, &rewrites));
@@ -28,6 +29,9 @@ bool alter_is_short(const Table &table, const Column &column, const ZdmType &typ
                             OR (d.classid = 'pg_class'::regclass
                                 AND EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = d.objid
                                                AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)))
+                            OR (d.classid = 'pg_attrdef'::regclass
+                                AND EXISTS (SELECT FROM pg_attrdef f JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
+                                             WHERE f.oid = d.objid AND g.attgenerated <> ''))
                             OR d.classid IN ('pg_rewrite'::regclass, 'pg_trigger'::regclass, 'pg_policy'::regclass)))",
                  {table.relation, column.attnum})
         .empty();

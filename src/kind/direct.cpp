@@ -39,6 +39,26 @@ void check_no_views(const Table &table, const Mapping &mapping) {
             fmt::join(names, ", "), table.name, rows.text(0, 0));
 }
 
+void check_not_read_by_generated(const Table &table, const Mapping &mapping) {
+    std::vector<std::string> names;
+    for (const auto &column : mapping.old_columns) names.push_back(column.name);
+    const Rows rows = query(
+        R"(SELECT string_agg(DISTINCT quote_ident(g.attname), ', ')
+             FROM pg_depend d
+             JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+             JOIN pg_attrdef f ON f.oid = d.objid AND d.classid = 'pg_attrdef'::regclass
+             JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
+            WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid AND g.attgenerated <> ''
+              AND a.attname = ANY (string_to_array($2, E'\x01')))",
+        {table.relation, fmt::format("{}", fmt::join(names, "\x01"))});
+    if (rows.null_text(0, 0))
+        raise(sqlstate::unsupported, {},
+              "zdm: cannot change the type of {} of {} with zdm.mode = direct: generated column {} "
+              "reads it, and the server's plain DDL refuses that; SET zdm.mode = online for it, or "
+              "drop the generated column before and add it after",
+              fmt::join(names, ", "), table.name, rows.text(0, 0));
+}
+
 // The server would cast the default by itself only where an assignment cast exists.
 std::string type_change(const Table &table, const Mapping &mapping) {
     std::vector<std::string> changes;
@@ -96,7 +116,11 @@ void append(std::vector<std::string> &statements, const std::vector<std::string>
 std::vector<std::string> direct_type_change(const Table &table, const Draft &draft) {
     if (!zdm_settings().direct) return {};
     check_no_views(table, draft.mapping);
-    for (const auto &[other, mapping] : draft.further) check_no_views(other, mapping);
+    check_not_read_by_generated(table, draft.mapping);
+    for (const auto &[other, mapping] : draft.further) {
+        check_no_views(other, mapping);
+        check_not_read_by_generated(other, mapping);
+    }
     std::vector<uint32_t> tables{table.relation};
     for (const auto &[other, mapping] : draft.further) tables.push_back(other.relation);
     const bool one_column = tables.size() == 1 && draft.mapping.old_columns.size() == 1;

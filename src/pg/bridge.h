@@ -173,8 +173,9 @@ ErrorData *zdm_expression_canonical(uint32_t relation, const char *text, int cou
                                     uint32_t collation, bool explicit_cast,
                                     ZdmExpression *expression);
 /* Re-resolves an expression of the catalog (a CHECK, an index key or predicate) as if the named
- * columns were of other types; they become $k in the result. 42883 where an operator is missing. */
-ErrorData *zdm_expression_remap(uint32_t relation, const char *text, int count,
+ * columns were of other types; they become $k in the result. generated: of that column, to which it
+ * must be assignable; 0: none. 42883 where an operator is missing, 42804, 42P17. */
+ErrorData *zdm_expression_remap(uint32_t relation, int generated, const char *text, int count,
                                 const ZdmColumn *columns, const char **remapped);
 /* A column default under the caller's search_path, made to stand for itself; and whether it has to
  * be evaluated for every row (ADD COLUMN would rewrite the table). 42804, 0A000 as the server says.
@@ -268,6 +269,12 @@ ErrorData *zdm_constraint_mark_validated(uint32_t constraint);
  * held by the caller, who knows that no two rows exclude each other. 42883, 42809. */
 ErrorData *zdm_index_exclude(uint32_t index, int count, const uint32_t *operators, bool deferrable,
                              bool deferred);
+
+/* generation.c */
+
+/* Gives a stored generated column another expression, and writes no row. ACCESS EXCLUSIVE on the
+ * table is held by the caller, who knows that every row has the values that it gives. */
+ErrorData *zdm_generation_set(uint32_t relation, int attnum, const char *text);
 
 /* view.c */
 typedef struct ZdmViewColumn {

@@ -98,13 +98,29 @@ ErrorData *zdm_expression_canonical(uint32_t relation, const char *text, int cou
     GUARD_END();
 }
 
-ErrorData *zdm_expression_remap(uint32_t relation, const char *text, int count,
+/* A generated column's expression is assigned to it, as cookDefault does. */
+static Node *parse_generation(Relation relation, int attnum, const char *text, int count,
+                              const ZdmMappedColumn *columns) {
+    Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
+    Node *node = zdm_expression_parse(relation, text, count, columns, true, true, column->atttypid,
+                                      column->atttypmod, column->attcollation, false);
+
+    /* What is inlined counts by what it becomes. */
+    if (contain_mutable_functions((Node *)expression_planner((Expr *)copyObject(node))))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+                        errmsg("generation expression is not immutable")));
+    return node;
+}
+
+ErrorData *zdm_expression_remap(uint32_t relation, int generated, const char *text, int count,
                                 const ZdmColumn *columns, const char **remapped) {
     GUARD_BEGIN();
     Relation rel = table_open(relation, AccessShareLock);
     int nest = pin_search_path();
-    Node *node = zdm_expression_parse(rel, text, count, mapped_columns(count, columns), true, true,
-                                      InvalidOid, -1, InvalidOid, false);
+    ZdmMappedColumn *mapped = mapped_columns(count, columns);
+    Node *node = generated != 0 ? parse_generation(rel, generated, text, count, mapped)
+                                : zdm_expression_parse(rel, text, count, mapped, true, true,
+                                                       InvalidOid, -1, InvalidOid, false);
 
     *remapped = deparse_expression(
         node, deparse_context_for(RelationGetRelationName(rel), relation), false, false);

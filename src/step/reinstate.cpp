@@ -4,6 +4,7 @@
 // and rows that they cannot hold are counted. On the way to soak there is nothing to do.
 #include "carry/plan.hpp"
 #include "step/lock.hpp"
+#include "step/proof.hpp"
 #include "step/unfit.hpp"
 
 #include "core/no_postgres.hpp"
@@ -25,9 +26,7 @@ class Reinstate final : public StepKind {
         if (proofs.empty()) return Outcome::finished();
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
             for (const auto &proof : proofs)
-                query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}",
-                                  carry_scope(on_table(turn.migration, proof.relation), {}).table,
-                                  Identifier(proof.object)));
+                withdraw_proof(carry_scope(on_table(turn.migration, proof.relation), {}), proof);
             return Outcome::finished();
         });
     }
@@ -64,8 +63,11 @@ class Reinstate final : public StepKind {
         std::vector<Step> standing;
         const auto tables = carried_tables(migration);
         for (auto &part : carried_parts(tables))
-            if (part.kind == "add_constraint" &&
-                !query("SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
+            if (is_proof(part) &&
+                !query(R"(SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2
+                          UNION ALL
+                          SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                           WHERE i.indrelid = $1::oid AND c.relname = $2)",
                        {part.relation, part.object})
                      .empty())
                 standing.push_back(std::move(part));

@@ -5,10 +5,12 @@
 #include <algorithm>
 
 #include "carry/borrowed_names.hpp"
+#include "carry/generated.hpp"
 #include "carry/index_definition.hpp"
 #include "carry/plan.hpp"
 #include "step/lock.hpp"
 #include "step/old_snapshot.hpp"
+#include "step/proof.hpp"
 #include "step/sync_trigger.hpp"
 #include "step/unfit.hpp"
 
@@ -63,13 +65,20 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
 }
 
 // The revert does not take place: the old columns' conditions must not fail the application's
-// writes.
-void withdraw_proofs(const std::vector<CarriedTable> &tables) {
+// writes. Next time it begins with proving them again.
+void withdraw_proofs(const Migration &migration, const std::vector<CarriedTable> &tables) {
     for (const auto &one : in_rank_order(tables))
         for (const auto &part : one.carrier->reinstate(*one.scope, *one.carried))
-            if (part.kind == "add_constraint")
-                query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", one.scope->table,
-                                  Identifier(part.object)));
+            if (is_proof(part)) withdraw_proof(*one.scope, part);
+    for (const auto &other : load_steps(migration.id))
+        if (other.kind == "reinstate") set_step_state(migration, other, "done");
+}
+
+int64_t count_misfits(const std::vector<CarriedTable> &tables, Side side) {
+    for (const auto &one : in_rank_order(tables))
+        if (const int64_t count = one.carrier->count_misfits(*one.scope, *one.carried, side))
+            return count;
+    return 0;
 }
 
 std::string fingerprints(const Migration &migration) {
@@ -101,7 +110,11 @@ class Swap final : public StepKind {
             // Somebody changed a table between the look and the lock: look again.
             if (fingerprints(turn.migration) != before || !sync_triggers_are_intact(turn.migration))
                 return Outcome::more();
-            exchange(carried_tables(turn.migration), true);
+            const auto tables = carried_tables(turn.migration);
+            if (count_misfits(tables, Side::new_side) != 0)
+                return Outcome::back_to(ordinal_of(turn.migration, guard_generated_step),
+                                        "rows were written since that would not do after cutover");
+            exchange(tables, true);
             // Its way to soak is nothing; from now on its undo is the first half of revert.
             for (const auto &other : load_steps(turn.migration.id))
                 if (other.kind == "reinstate") set_step_state(turn.migration, other, "done");
@@ -131,14 +144,15 @@ class Swap final : public StepKind {
                     unfit = count;
                     unfit_on = table.scope.migration;
                 }
-                if (unfit > 0) {
-                    withdraw_proofs(tables);
+                if (unfit > 0 || count_misfits(tables, Side::old_side) != 0) {
+                    withdraw_proofs(turn.migration, tables);
                     return Outcome::more();
                 }
                 exchange(tables, false);
-                // What is refreshed just before a cutover is so before the next one.
+                // What is brought up to date just before a cutover is so before the next one.
                 for (const auto &other : load_steps(turn.migration.id))
-                    if (other.kind == "refresh" && other.phase == Phase::soak)
+                    if (other.phase == Phase::soak &&
+                        (other.kind == "refresh" || other.kind == guard_generated_step))
                         set_step_state(turn.migration, other, "pending");
                 set_phase(turn.migration, Phase::ready);
                 return Outcome::finished();

@@ -1,0 +1,45 @@
+/*
+ * generation.c - another expression for a stored generated column. SET EXPRESSION, which the server
+ * has since 17, rewrites the table; where every row is known to have the values already, the
+ * catalogs are all there is to change.
+ */
+#include "pg/guard.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/heap.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_attribute.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+
+#include "pg/expression.h"
+
+/* Follows tablecmds.c, ATExecSetExpression: the expression's internal dependency on its own column
+ * would have the column dropped with it. */
+ErrorData *zdm_generation_set(uint32_t relation, int attnum, const char *text) {
+    GUARD_BEGIN();
+    Relation rel = table_open(relation, AccessExclusiveLock);
+    Oid before = GetAttrDefaultOid(relation, attnum);
+    RawColumnDefault *expression = palloc0(sizeof(RawColumnDefault));
+    int nest = NewGUCNestLevel();
+
+    if (!OidIsValid(before) || TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated !=
+                                   ATTRIBUTE_GENERATED_STORED)
+        elog(ERROR, "column %d of \"%s\" is not a stored generated one", attnum,
+             RelationGetRelationName(rel));
+    (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_SAVE, true, 0, false);
+    (void)deleteDependencyRecordsFor(AttrDefaultRelationId, before, false);
+    CommandCounterIncrement();
+    RemoveAttrDefault(relation, attnum, DROP_RESTRICT, false, false);
+    expression->attnum = attnum;
+    expression->raw_default = zdm_expression_raw(text);
+    expression->generated = ATTRIBUTE_GENERATED_STORED;
+    (void)AddRelationNewConstraints(rel, list_make1(expression), NIL, false, true, false, NULL);
+    CommandCounterIncrement();
+    AtEOXact_GUC(true, nest);
+    table_close(rel, NoLock);
+    GUARD_END();
+}

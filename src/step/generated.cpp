@@ -1,0 +1,103 @@
+// compare_generated, guard_generated: rows whose generated column is not what the other side's
+// expression would give. The first reads the table once, beside the writes; the second builds the
+// partial index that keeps account of such rows until the swap. It is dropped again where there are
+// some: it evaluates the expression for the application's writes, and there will be no swap.
+#include "carry/generated.hpp"
+#include "state/names.hpp"
+#include "step/interruptible.hpp"
+#include "step/pass.hpp"
+#include "step/utility.hpp"
+#include "step/violation.hpp"
+
+#include "carry/carrier.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+namespace {
+
+// The generated column that the step is about.
+Carried carried_of(const Migration &migration, const Step &step) {
+    for (const auto &carried : load_carried(migration))
+        if (carried.carrier == "generated" &&
+            (carried.object == step.object || carried.shadow == step.object ||
+             old_object_name(migration.id, carried.object + "_generated") == step.object))
+            return carried;
+    raise(sqlstate::undefined_object, {}, "{}: nothing says what {} is about", described(migration),
+          Identifier(step.object));
+}
+
+Violations differing_rows(Turn &turn, const Step &step, const Carried &carried) {
+    const CarryScope scope = carry_scope(turn.migration, turn.mapping);
+    query("SET LOCAL enable_seqscan = off");
+    return record_violations(
+        turn,
+        fmt::format(
+            "SELECT tableoid::oid AS relation, {} AS key, {}::text AS value FROM {} WHERE {}",
+            row_key(turn.migration.relation), Identifier(carried.object), scope.table,
+            condition_of_generated(step)),
+        "what the expression gives over the other column");
+}
+
+[[noreturn]] void raise_differing(const Turn &turn, const Carried &carried,
+                                  const Violations &differing) {
+    const auto &migration = turn.migration;
+    const Literal name(migration.name);
+    raise(sqlstate::discrepancies, {},
+          "{}: generated column {} would have another value in {} when it is computed from the {} "
+          "column, and no value changes in silence; correct the rows (SELECT * FROM "
+          "zdm.discrepancy WHERE name = {}) and SELECT zdm.resume({}), or {}",
+          described(migration), Identifier(carried.object), differing.in_words(),
+          migration.soaking() ? "old" : "new", name, name,
+          migration.soaking()
+              ? fmt::format("SELECT zdm.contract({})", name)
+              : fmt::format("SELECT zdm.abort({}) and drop the generated column first", name));
+}
+
+class CompareGenerated final : public StepKind {
+  public:
+    const char *name() const override { return compare_generated_step; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        return interruptible(turn, [&] {
+            Violations differing;
+            Carried carried;
+            in_turn(turn, [&] {
+                carried = carried_of(turn.migration, step);
+                differing = differing_rows(turn, step, carried);
+                if (differing.count == 0) set_step_state(turn.migration, step, "done");
+            });
+            if (differing.count > 0) raise_differing(turn, carried, differing);
+            return Outcome::finished();
+        });
+    }
+} const compare_generated;
+
+class GuardGenerated final : public StepKind {
+  public:
+    const char *name() const override { return guard_generated_step; }
+
+    Outcome run(Turn &turn, const Step &step) const override {
+        // Finds out itself whether the index is there; says of this step that it is done.
+        Step index = step;
+        index.kind = "create_index";
+        const Outcome built = StepKind::find("create_index").run(turn, index);
+        if (!built.is_done()) return built;
+        Violations differing;
+        Carried carried;
+        std::string drop_sql;
+        in_turn(turn, [&] {
+            carried = carried_of(turn.migration, step);
+            differing = differing_rows(turn, step, carried);
+            drop_sql = fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}.{}",
+                                   carry_scope(turn.migration, turn.mapping).schema,
+                                   Identifier(step.object));
+        });
+        if (differing.count == 0) return built;
+        run_utility(drop_sql);
+        raise_differing(turn, carried, differing);
+    }
+} const guard_generated;
+
+}  // namespace
+}  // namespace zdm
