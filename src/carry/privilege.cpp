@@ -1,10 +1,31 @@
-// Privileges on the column itself. They are on the side that has the application's name, and on no
-// other.
-#include "carry/carrier.hpp"
+// Privileges on the column itself. Both sides have them as long as both are there: a SELECT * of a
+// role that may read every column goes on, and so does an application that knows a renamed column
+// by its other name. As they stand at each swap, so what was granted or revoked since the last one
+// counts.
+#include "carry/privilege.hpp"
 
 #include "core/no_postgres.hpp"
 
 namespace zdm {
+
+void share_privileges(const CarryScope &scope, Side side) {
+    if (!scope.is_paired()) return;
+    const Side other = side == Side::new_side ? Side::old_side : Side::new_side;
+    for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
+        const Rows rows = query(
+            R"(SELECT f.attrelid, f.attnum, t.attnum
+                 FROM pg_attribute f JOIN pg_attribute t ON t.attrelid = f.attrelid
+                WHERE (f.attrelid = $1::oid OR f.attrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+                  AND f.attname = $2 AND t.attname = $3 AND f.attacl IS DISTINCT FROM t.attacl)",
+            {scope.migration.relation, column_at(scope, other, pair).current_name(scope.soak_names),
+             column_at(scope, side, pair).current_name(scope.soak_names)});
+        for (size_t row = 0; row < rows.size(); ++row)
+            check(zdm_column_share_acl(rows.oid(row, 0), static_cast<int>(rows.integer(row, 1)),
+                                       static_cast<int>(rows.integer(row, 2)),
+                                       !scope.keeps_names()));
+    }
+}
+
 namespace {
 
 class Privilege final : public Carrier {
@@ -12,47 +33,29 @@ class Privilege final : public Carrier {
     const char *name() const override { return "privilege"; }
     int rank() const override { return 71; }
 
-    // One row a grantee and privilege; definition is what stands behind GRANT.
     std::vector<Carried> find(const CarryScope &scope, std::vector<Dependent> &) const override {
-        std::vector<Carried> found;
+        // What will have been granted by then is not known yet.
+        if (scope.is_paired()) return {{name(), scope.mapping.old_columns.at(0).name, "", "", ""}};
         for (const auto &column : scope.mapping.old_columns) {
             const Rows rows = query(
-                R"(SELECT g.privilege_type, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END,
-                          CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END,
-                          g.grantor = c.relowner
-                     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-                     CROSS JOIN LATERAL aclexplode(a.attacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+                R"(SELECT g.privilege_type, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
+                     FROM pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) g
+                     LEFT JOIN pg_roles r ON r.oid = g.grantee
                     WHERE a.attrelid = $1::oid AND a.attname = $2 ORDER BY 2, 1)",
                 {scope.migration.relation, column.current_name(scope.soak_names)});
-            for (size_t row = 0; row < rows.size(); ++row) {
-                if (!scope.is_paired() || !rows.boolean(row, 3))
-                    raise(sqlstate::unsupported, {},
-                          "zdm: {}: {} has {} on column {}, which {}; revoke it first and grant it "
-                          "again after cutover",
-                          described(scope), rows.text(row, 1), rows.text(row, 0),
-                          Identifier(column.name),
-                          scope.is_paired() ? "another role than the owner has granted"
-                                            : "has no single successor");
-                found.push_back({name(), column.name, "",
-                                 fmt::format("{} TO {}{}", rows.text(row, 0), rows.text(row, 1),
-                                             rows.text(row, 2)),
-                                 rows.text(row, 1)});
-            }
+            if (!rows.empty())
+                raise(sqlstate::unsupported, {},
+                      "zdm: {}: {} has {} on column {}, which has no single successor; revoke it "
+                      "first and grant it again after cutover",
+                      described(scope), rows.text(0, 1), rows.text(0, 0), Identifier(column.name));
         }
-        return found;
+        return {};
     }
 
-    void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
-        query(fmt::format("REVOKE ALL ({}) ON {} FROM {} CASCADE",
-                          column_of(scope, side, carried.object), scope.table,
-                          carried.shadow_definition));
-    }
+    void take_off(const CarryScope &, const Carried &, Side) const override {}
 
-    void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
-        const size_t to = carried.definition.find(" TO ");
-        query(fmt::format("GRANT {} ({}) ON {}{}", carried.definition.substr(0, to),
-                          column_of(scope, side, carried.object), scope.table,
-                          carried.definition.substr(to)));
+    void put_on(const CarryScope &scope, const Carried &, Side side) const override {
+        share_privileges(scope, side);
     }
 } const privilege_carrier;
 

@@ -302,8 +302,14 @@ ErrorData *zdm_run_exchanged(const char *text, int count, const ZdmColumnPair *p
 
 /* Whether it has the role's rights and could SET ROLE to it. */
 ErrorData *zdm_role_may_act_as(uint32_t member, uint32_t role, bool *may);
+
+/* acl.c */
+
 /* As text of aclitem[]; NULL: the default. attnum 0: of the whole relation. */
 ErrorData *zdm_relation_set_acl(uint32_t relation, int attnum, const char *acl);
+/* The privileges on one column become those on another, or (keep) are added to them; with their
+ * grantors and grant options. */
+ErrorData *zdm_column_share_acl(uint32_t relation, int from, int to, bool keep);
 
 /* launch.c */
 void zdm_worker_launch_at_commit(void);

@@ -1,6 +1,5 @@
 /*
- * view.c - what a view would be over columns of other types, and what SQL cannot give back to one
- * that is created anew.
+ * view.c - what a view would be over columns of other types, and how one is created anew.
  */
 #include "pg/guard.h"
 
@@ -212,56 +211,5 @@ ErrorData *zdm_run_exchanged(const char *text, int count, const ZdmColumnPair *p
 ErrorData *zdm_role_may_act_as(uint32_t member, uint32_t role, bool *may) {
     GUARD_BEGIN();
     *may = has_privs_of_role(member, role) && zdm_can_set_role(member, role);
-    GUARD_END();
-}
-
-/*
- * GRANT cannot say who granted, and what ALTER DEFAULT PRIVILEGES gives a new relation would have
- * to be taken away first. As ExecGrant_Relation (aclchk.c) writes it. Nobody gets what they did not
- * have: the text is what the view had before.
- */
-ErrorData *zdm_relation_set_acl(uint32_t relation, int attnum, const char *acl) {
-    GUARD_BEGIN();
-    bool is_column = attnum != 0;
-    int cache = is_column ? ATTNUM : RELOID;
-    int number = is_column ? Anum_pg_attribute_attacl : Anum_pg_class_relacl;
-    Relation catalog =
-        table_open(is_column ? AttributeRelationId : RelationRelationId, RowExclusiveLock);
-    HeapTuple tuple =
-        is_column ? SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attnum))
-                  : SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-    HeapTuple owned = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-    Oid *old_members = NULL, *new_members = NULL;
-    int old_count = 0, new_count = 0;
-    Datum old_acl;
-    bool is_null;
-    Datum *values;
-    bool *nulls, *replaces;
-    HeapTuple updated;
-
-    if (!HeapTupleIsValid(tuple) || !HeapTupleIsValid(owned))
-        elog(ERROR, "cache lookup failed for relation %u", relation);
-    values = palloc0(sizeof(Datum) * RelationGetDescr(catalog)->natts);
-    nulls = palloc0(sizeof(bool) * RelationGetDescr(catalog)->natts);
-    replaces = palloc0(sizeof(bool) * RelationGetDescr(catalog)->natts);
-    old_acl = SysCacheGetAttr(cache, tuple, number, &is_null);
-    if (!is_null) old_count = aclmembers(DatumGetAclPCopy(old_acl), &old_members);
-    replaces[number - 1] = true;
-    if (acl == NULL)
-        nulls[number - 1] = true;
-    else {
-        values[number - 1] = OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(acl),
-                                              ObjectIdGetDatum(ACLITEMOID), Int32GetDatum(-1));
-        new_count = aclmembers(DatumGetAclP(values[number - 1]), &new_members);
-    }
-    updated = heap_modify_tuple(tuple, RelationGetDescr(catalog), values, nulls, replaces);
-    CatalogTupleUpdate(catalog, &updated->t_self, updated);
-    updateAclDependencies(RelationRelationId, relation, attnum,
-                          ((Form_pg_class)GETSTRUCT(owned))->relowner, old_count, old_members,
-                          new_count, new_members);
-    ReleaseSysCache(owned);
-    ReleaseSysCache(tuple);
-    table_close(catalog, RowExclusiveLock);
-    CommandCounterIncrement();
     GUARD_END();
 }

@@ -2,6 +2,7 @@
 // that anybody writes is in sync; nothing before it knows of the new columns. CREATE TRIGGER's lock
 // (and ours, which is stronger) waits for writers that are in mid-transaction, so none is missed.
 #include "carry/carrier.hpp"
+#include "carry/privilege.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
 
@@ -41,6 +42,7 @@ class Expand final : public StepKind {
                 query(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", scope.table,
                                   Identifier(column.name), column.type));
             try_defaults(scope);
+            share_privileges(scope, Side::new_side);
             create_sync_trigger(scope);
             if (turn.migration.phase < Phase::expand) set_phase(turn.migration, Phase::expand);
             return Outcome::finished();
