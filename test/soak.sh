@@ -353,6 +353,8 @@ summary() {
     say "  $(total 'number of transactions actually' "$work"/load.*.out) transactions of the application," \
         "$(($(total 'number of failed transactions' "$work"/load.*.out) + $(cat "$work"/load.*.err | grep -c 'ERROR:' || true))) failed"
     sql "SELECT format('  longest lock held %s ms, longest wait for a lock %s ms', round(max(longest_hold_ms)::numeric, 1), round(max(longest_wait_ms)::numeric, 1)) FROM zdm.step" 2>/dev/null || true
+    sql "SELECT format('  held %s ms at most: %s of %s', round(max(s.longest_hold_ms)::numeric, 1), s.kind, m.kind)
+           FROM zdm.step s JOIN zdm.migration m ON m.id = s.migration GROUP BY s.kind, m.kind ORDER BY max(s.longest_hold_ms) DESC LIMIT 5" 2>/dev/null || true
 }
 
 rate=${RATE:-200}

@@ -130,6 +130,10 @@ Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
                 return;
             }
             if (request.hold) hold_migration(migration);
+            // The lock is held until the commit ends, which so waits for no disk and no synchronous
+            // standby. What others write on top of it comes later in the WAL: none of that can
+            // outlive a crash that takes this back. The times' commit below is an ordinary one.
+            check(zdm_setting_override("synchronous_commit", "off", true));
             asked_ms = zdm_now_ms();
             check(zdm_lock_relations(static_cast<int>(relations.size()), relations.data(), mode,
                                      turn.settings.lock_timeout_ms));
