@@ -135,15 +135,12 @@ std::vector<Carried> find_remade(const CarryScope &scope) {
         if (carrier->is_remade())
             for (auto &one : carrier->find(scope, dependents)) all.push_back(std::move(one));
     // One table of several has the materialized views of all.
-    for (const auto &seen : on_each_table(scope.migration))
-        for (const auto &counterpart : load_carried(seen))
-            if (counterpart.carrier == "materialized_view") {
-                const Rows rows =
-                    query("SELECT oid FROM pg_rewrite WHERE ev_class = to_regclass($1)",
-                          {counterpart.object});
-                for (size_t row = 0; row < rows.size(); ++row)
-                    claim(dependents, pg_rewrite_id, rows.oid(row, 0));
-            }
+    for (const auto &view : carried_objects(scope.migration, "materialized_view")) {
+        const Rows rows =
+            query("SELECT oid FROM pg_rewrite WHERE ev_class = to_regclass($1)", {view});
+        for (size_t row = 0; row < rows.size(); ++row)
+            claim(dependents, pg_rewrite_id, rows.oid(row, 0));
+    }
     refuse_unclaimed(scope, dependents);
     return all;
 }
@@ -159,13 +156,15 @@ bool CarryScope::keeps_names() const {
     return true;
 }
 
-std::string fingerprint(const CarryScope &scope) {
+std::string fingerprint(const std::vector<CarryScope> &scopes) {
+    std::vector<uint32_t> tables;
+    for (const auto &scope : scopes) tables.push_back(scope.migration.relation);
     return query(
-               R"(WITH RECURSIVE reader(oid) AS (
+               R"(SELECT string_agg((WITH RECURSIVE reader(oid) AS (
                       SELECT r.ev_class
                         FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
                        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
-                         AND (d.refobjid = $1::oid OR d.refobjid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+                         AND (d.refobjid = k.oid OR d.refobjid IN (SELECT relid FROM pg_partition_tree(k.oid::regclass)))
                       UNION
                       SELECT r.ev_class
                         FROM reader JOIN pg_depend d ON d.refobjid = reader.oid JOIN pg_rewrite r ON r.oid = d.objid
@@ -184,17 +183,18 @@ std::string fingerprint(const CarryScope &scope) {
                          FROM reader JOIN pg_class c ON c.oid = reader.oid JOIN pg_roles o ON o.oid = c.relowner
                          JOIN pg_namespace s ON s.oid = c.relnamespace),
                       (SELECT string_agg(concat_ws(' ', xmin, attname, attnum), ',' ORDER BY attnum)
-                         FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0),
+                         FROM pg_attribute WHERE attrelid = k.oid AND attnum > 0),
                       (SELECT string_agg(concat_ws(' ', classid, objid, refobjsubid), ',' ORDER BY classid, objid, refobjsubid)
-                         FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = $1::oid),
-                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint WHERE conrelid = $1::oid OR confrelid = $1::oid),
-                      (SELECT string_agg(concat_ws(' ', indexrelid, xmin), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = $1::oid),
+                         FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = k.oid),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint WHERE conrelid = k.oid OR confrelid = k.oid),
+                      (SELECT string_agg(concat_ws(' ', indexrelid, xmin), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = k.oid),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_attrdef
-                         WHERE adrelid = $1::oid OR adrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass))),
-                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_trigger WHERE tgrelid = $1::oid),
-                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_policy WHERE polrelid = $1::oid),
-                      (SELECT string_agg(relid::oid::text, ',' ORDER BY relid) FROM pg_partition_tree($1::oid::regclass)))))",
-               {scope.migration.relation})
+                         WHERE adrelid = k.oid OR adrelid IN (SELECT relid FROM pg_partition_tree(k.oid::regclass))),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_trigger WHERE tgrelid = k.oid),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_policy WHERE polrelid = k.oid),
+                      (SELECT string_agg(relid::oid::text, ',' ORDER BY relid) FROM pg_partition_tree(k.oid::regclass))))), '' ORDER BY k.oid)
+                    FROM unnest(string_to_array($1, ' ')::oid[]) AS k(oid))",
+               {fmt::format("{}", fmt::join(tables, " "))})
         .text(0, 0);
 }
 

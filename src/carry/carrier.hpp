@@ -116,7 +116,7 @@ bool is_remade(const Carried &carried);
 
 // Changes whenever anything that find_carried reads may have changed; cheap enough to look at under
 // ACCESS EXCLUSIVE.
-std::string fingerprint(const CarryScope &scope);
+std::string fingerprint(const std::vector<CarryScope> &scopes);
 
 // Acts on pg_depend's entries.
 bool claim(std::vector<Dependent> &dependents, uint32_t class_id, uint32_t object);

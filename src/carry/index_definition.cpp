@@ -139,27 +139,52 @@ void set_unique(const CarryScope &scope, const Carried &carried, const std::stri
     check(zdm_index_set_unique(rows.oid(0, 0), unique));
 }
 
-void name_index_columns(const CarryScope &scope) {
+namespace {
+
+std::vector<uint32_t> with_its_partitions(const CarryScope &scope) {
+    if (!scope.partitioned) return {scope.migration.relation};
+    const Rows rows = query("SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)",
+                            {scope.migration.relation});
+    std::vector<uint32_t> heaps;
+    for (size_t row = 0; row < rows.size(); ++row) heaps.push_back(rows.oid(row, 0));
+    return heaps;
+}
+
+// One look at all tables, for it happens under the lock.
+void rename_index_columns(const std::vector<std::string> &renames, bool of_partitions) {
+    const Rows rows = query(fmt::format(
+                                R"(SELECT format('%I.%I', n.nspname, c.relname), r.before, r.now
+                 FROM (VALUES {}) AS r(relation, before, now)
+                 JOIN pg_index i ON i.indrelid = r.relation
+                 JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = r.before
+                 JOIN pg_attribute o ON o.attrelid = i.indrelid AND o.attname = r.now AND o.attnum = i.indkey[a.attnum - 1]
+                WHERE c.relispartition = $1::boolean
+                  AND NOT EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attname = r.now))",
+                                fmt::join(renames, ", ")),
+                            {of_partitions});
+    for (size_t row = 0; row < rows.size(); ++row)
+        query(fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", rows.text(row, 0),
+                          Identifier(rows.text(row, 1)), Identifier(rows.text(row, 2))));
+}
+
+}  // namespace
+
+void name_index_columns(const std::vector<const CarryScope *> &scopes) {
+    std::vector<std::string> renames;
+    bool partitioned = false;
+    for (const CarryScope *scope : scopes) {
+        partitioned = partitioned || scope->partitioned;
+        for (const uint32_t heap : with_its_partitions(*scope))
+            for (const auto *side : {&scope->mapping.new_columns, &scope->mapping.old_columns})
+                for (const auto &column : *side)
+                    renames.push_back(fmt::format("({}::oid, {}, {})", heap,
+                                                  Literal(column.current_name(!scope->soak_names)),
+                                                  Literal(column.current_name(scope->soak_names))));
+    }
+    rename_index_columns(renames, false);
     // A partitioned one takes its partitions' along, so those come after it.
-    constexpr const char *named_otherwise =
-        R"(SELECT format('%I.%I', n.nspname, c.relname)
-             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2
-             JOIN pg_attribute o ON o.attrelid = i.indrelid AND o.attname = $3 AND o.attnum = i.indkey[a.attnum - 1]
-            WHERE (i.indrelid = $1::oid OR i.indrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
-              AND c.relispartition = $4::boolean
-              AND NOT EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attname = $3))";
-    for (const auto *side : {&scope.mapping.new_columns, &scope.mapping.old_columns})
-        for (const auto &column : *side)
-            for (const bool of_partitions : {false, true}) {
-                const std::string &before = column.current_name(!scope.soak_names);
-                const std::string &now = column.current_name(scope.soak_names);
-                const Rows rows =
-                    query(named_otherwise, {scope.migration.relation, before, now, of_partitions});
-                for (size_t row = 0; row < rows.size(); ++row)
-                    query(fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", rows.text(row, 0),
-                                      Identifier(before), Identifier(now)));
-            }
+    if (partitioned) rename_index_columns(renames, true);
 }
 
 void rename_index(const CarryScope &scope, const std::string &from, const std::string &to) {

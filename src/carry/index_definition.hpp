@@ -32,7 +32,7 @@ void set_unique(const CarryScope &scope, const Carried &carried, const std::stri
                 bool unique);
 // The server keeps the columns' names of the moment at which an index was built: gives them those
 // that the application knows. After the swap has renamed the columns; ACCESS EXCLUSIVE is held.
-void name_index_columns(const CarryScope &scope);
+void name_index_columns(const std::vector<const CarryScope *> &scopes);
 void rename_index(const CarryScope &scope, const std::string &from, const std::string &to);
 
 }  // namespace zdm

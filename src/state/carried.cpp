@@ -18,6 +18,15 @@ std::vector<Carried> load_carried(const Migration &migration) {
     return carried;
 }
 
+std::vector<std::string> carried_objects(const Migration &migration, const std::string &carrier) {
+    const Rows rows = catalog(
+        "SELECT object FROM zdm.carried WHERE migration = $1::bigint AND carrier = $2 ORDER BY 1",
+        {migration.id, carrier});
+    std::vector<std::string> objects;
+    for (size_t row = 0; row < rows.size(); ++row) objects.push_back(rows.text(row, 0));
+    return objects;
+}
+
 void set_related(const Migration &migration, const Carried &carried, uint32_t related) {
     catalog(
         R"(UPDATE zdm.carried SET related = $5::oid

@@ -33,6 +33,8 @@ struct Carried {
 };
 
 std::vector<Carried> load_carried(const Migration &migration);
+// The names of what one carrier takes along, on all of the migration's tables.
+std::vector<std::string> carried_objects(const Migration &migration, const std::string &carrier);
 // The other relation has another OID now.
 void set_related(const Migration &migration, const Carried &carried, uint32_t related);
 void replace_carried(const Migration &migration, const std::vector<Carried> &carried);

@@ -31,14 +31,12 @@ void rename_columns(const CarryScope &scope, bool to_soak) {
                                   Identifier(column.current_name(to_soak))));
 }
 
-void put_on_remade(const std::vector<CarriedTable> &tables, const std::vector<CarriedOn> &carried,
-                   bool to_soak) {
+void put_on_remade(const std::vector<const CarryScope *> &scopes,
+                   const std::vector<CarriedOn> &carried, bool to_soak) {
     if (std::none_of(carried.begin(), carried.end(),
                      [](const CarriedOn &one) { return one.carrier->is_remade(); }))
         return;
     const Side side = to_soak ? Side::new_side : Side::old_side;
-    std::vector<const CarryScope *> scopes;
-    for (const auto &table : tables) scopes.push_back(&table.scope);
     with_borrowed_names(scopes, side, [&] {
         for (const auto &one : carried)
             if (one.carrier->is_remade()) one.carrier->put_on(*one.scope, *one.carried, side);
@@ -59,8 +57,10 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
         if (!one.carrier->is_remade())
             one.carrier->put_on(*one.scope, *one.carried,
                                 to_soak ? Side::new_side : Side::old_side);
-    put_on_remade(tables, carried, to_soak);
-    for (const auto &table : tables) name_index_columns(table.scope);
+    std::vector<const CarryScope *> scopes;
+    for (const auto &table : tables) scopes.push_back(&table.scope);
+    put_on_remade(scopes, carried, to_soak);
+    name_index_columns(scopes);
     for (const auto &table : tables) create_sync_trigger(table.scope);
 }
 
@@ -81,11 +81,7 @@ int64_t count_misfits(const std::vector<CarriedTable> &tables, Side side) {
     return 0;
 }
 
-std::string fingerprints(const Migration &migration) {
-    std::string all;
-    for (const auto &scope : scopes_of(migration)) all += fingerprint(scope);
-    return all;
-}
+std::string fingerprints(const Migration &migration) { return fingerprint(scopes_of(migration)); }
 
 bool sync_triggers_are_intact(const Migration &migration) {
     for (const auto &seen : on_each_table(migration))
