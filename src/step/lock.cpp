@@ -74,6 +74,7 @@ std::string holder(const std::vector<uint32_t> &relations, int mode, double min_
                                  WHEN 8 THEN '{}'
                                  WHEN 6 THEN '{AccessShareLock,RowShareLock}'
                                  WHEN 5 THEN '{AccessShareLock,RowShareLock,ShareLock}'
+                                 WHEN 3 THEN '{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock}'
                                  ELSE '{AccessShareLock,RowShareLock,RowExclusiveLock}' END::text[])
               AND coalesce(a.backend_type, '') <> 'autovacuum worker'
               AND (a.xact_start IS NULL OR a.xact_start < clock_timestamp() - make_interval(secs => $2::float8))
@@ -95,6 +96,19 @@ int64_t retry_pause_ms(int attempts) {
     const size_t last = std::size(pauses) - 1;
     const auto pause = pauses[std::min<size_t>(static_cast<size_t>(std::max(attempts, 0)), last)];
     return static_cast<int64_t>(static_cast<double>(pause) * (0.75 + zdm_random() / 2));
+}
+
+std::string table_holder(uint32_t relation) {
+    const Rows rows = query(
+        R"(WITH RECURSIVE part (oid) AS (
+               SELECT $1::oid
+               UNION
+               SELECT i.inhrelid FROM pg_inherits i JOIN part p ON p.oid = i.inhparent)
+           SELECT oid FROM part)",
+        {relation});
+    std::vector<uint32_t> relations;
+    for (size_t row = 0; row < rows.size(); ++row) relations.push_back(rows.oid(row, 0));
+    return holder(relations, ZDM_ROW_EXCLUSIVE, 0);
 }
 
 std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables) {

@@ -31,6 +31,10 @@ struct LockRequest {
 Outcome under_lock_on(Turn &turn, const Step &step, const LockRequest &request,
                       const std::function<Outcome()> &body);
 
+// Who holds a table (or a partition of it) so that others may not write to it, in words; "" =
+// nobody any more. Asks for no lock itself.
+std::string table_holder(uint32_t relation);
+
 // With its partitions, by OID.
 std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables);
 

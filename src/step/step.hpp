@@ -63,11 +63,16 @@ struct Turn {
     bool refresh();
 };
 
-// One transaction in which zdm's tables are at hand and the migration's settings apply.
+// One transaction in which zdm's tables are at hand and the migration's settings apply. Whatever it
+// does, it queues for no lock for long: a worker that stands in a queue says nothing and hears
+// nothing.
+constexpr const char *longest_queueing = "1s";
+
 template <typename Body>
 void in_turn(Turn &turn, Body &&body) {
     in_transaction([&] {
         turn.settings = apply_settings(turn.migration);
+        check(zdm_setting_override("lock_timeout", longest_queueing, true));
         body();
     });
 }

@@ -68,6 +68,10 @@ void record_outcome(Turn &turn, const Move &move, const Outcome &outcome) {
     }
 }
 
+// Strong locks have their own policy (step/lock.hpp). What fails for a lock here has asked for a
+// weak one and not queued, so that nobody stands behind it: it may ask again soon.
+constexpr int64_t longest_weak_lock_pause_ms = 1000;
+
 // The step's own transaction is rolled back; why it failed is kept in a new one.
 int64_t record_failure(const Migration &seen, const Move &move, const Error &error) {
     const Step &step = *move.step;
@@ -87,9 +91,15 @@ int64_t record_failure(const Migration &seen, const Move &move, const Error &err
         const auto now = load_migration(seen.id);
         if (!now) return;
         if (passes_by_itself(code)) {
+            pause_ms = std::max<int64_t>(retry_pause_ms(step.attempts), 100);
+            if (code == sqlstate::lock_not_available) {
+                const std::string holder =
+                    table_holder(step.relation != 0 ? step.relation : seen.relation);
+                if (!holder.empty()) reason = fmt::format("waits for a lock: {}", holder);
+                pause_ms = std::min(pause_ms, longest_weak_lock_pause_ms);
+            }
             set_step_state(*now, step, still_done ? "done" : "waiting", reason);
             report_state(*now, "waiting", reason, code);
-            pause_ms = std::max<int64_t>(retry_pause_ms(step.attempts), 100);
         } else {
             set_step_state(*now, step, still_done ? "done" : "failed", reason);
             report_state(*now, "failed", reason, code);
