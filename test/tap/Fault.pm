@@ -33,11 +33,12 @@ sub value { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
 sub pause { my ($seconds) = @_; select(undef, undef, undef, $seconds); return; }
 sub status { return value(q{SELECT format('%s %s: %s [%s]', phase, state, message, throttled_by) FROM zdm.status ORDER BY started_at}); }
 
-# Ten seconds are a lot here: nothing that is waited for takes more than a few.
+# Nothing that is waited for takes more than a few seconds; a busy machine may make them more.
 sub until_true
 {
     my ($sql, $what) = @_;
-    for my $attempt (1 .. 300)
+    my $until = time + 60;
+    while (time < $until)
     {
         return if value("SELECT ($sql)::boolean") eq 't';
         pause(0.1);
