@@ -9,6 +9,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "jit/jit.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -46,15 +47,17 @@ static SPIPlanPtr kept_plan(const char *sql, int count, Oid *types) {
 /*
  * A caller's search_path may put anything before pg_catalog; what zdm asks the server (who owns
  * this table?) and what it writes as the extension's owner must not be answered by a caller's
- * function.
+ * function. And compiling a look into the catalogs takes longer than the look.
  */
-static int pin_search_path(void) {
+static int pin_settings(void) {
     int nest;
 
-    if (strcmp(namespace_search_path, ZDM_SEARCH_PATH) == 0) return 0;
+    if (!jit_enabled && strcmp(namespace_search_path, ZDM_SEARCH_PATH) == 0) return 0;
     nest = NewGUCNestLevel();
     (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
                             GUC_ACTION_SAVE, true, 0, false);
+    (void)set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                            false);
     return nest;
 }
 
@@ -65,7 +68,7 @@ ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values
     Datum *datums = palloc(sizeof(Datum) * (count + 1));
     char *nulls = palloc0(count + 1);
     int status;
-    int nest = pin_search_path();
+    int nest = pin_settings();
 
     for (int i = 0; i < count; i++) {
         types[i] = TEXTOID;
