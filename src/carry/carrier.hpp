@@ -76,6 +76,10 @@ class Carrier {
     // too; put on last, while the new side has the names that find() saw.
     virtual bool is_remade() const { return false; }
 
+    // Its text names the columns as they were before cutover: put on while the new ones have those
+    // names, which at a rename they borrow.
+    virtual bool names_old_columns() const { return false; }
+
     // Under ACCESS EXCLUSIVE, milliseconds: catalog changes only.
     virtual void take_off(const CarryScope &scope, const Carried &carried, Side side) const = 0;
     virtual void put_on(const CarryScope &scope, const Carried &carried, Side side) const = 0;
@@ -84,6 +88,9 @@ class Carrier {
     // an index tells at once; -1: there is no such index any more. A step of freshen or reinstate
     // built it, and says so where it fails.
     virtual int64_t count_misfits(const CarryScope &, const Carried &, Side) const { return 0; }
+
+    // After all of them are put on, when every column has its name.
+    virtual void settle(const CarryScope &, const Carried &, Side) const {}
 
     // The online steps that take down what prepare built, because the object has changed since.
     virtual std::vector<Step> withdraw(const CarryScope &, const Carried &) const { return {}; }

@@ -1,15 +1,19 @@
 // Triggers with a list of columns or a condition, row security policies: what the server keeps by
 // column number, and writes down by column name. Dropped, and made again from the same text, in
-// which the name now means the other column. Where the columns have different names (rename_column)
-// there is no such text: left unclaimed, so refused by name.
+// which the name now means the other column; at a rename it borrows that name for the moment.
 #include "carry/carrier.hpp"
+#include "carry/trigger_columns.hpp"
 
 #include "core/no_postgres.hpp"
 
 namespace zdm {
 namespace {
 
-// sql gives: OID, name, statements that make it (separated by \x01). what: TRIGGER or POLICY.
+constexpr uint32_t pg_trigger_id = 2620, pg_policy_id = 3256;
+
+// sql gives: OID, name, statements that make it (separated by \x01), the columns that it depends
+// on, the names of those that it lists; that of triggers knows the columns that have two names ($3,
+// $4). what: TRIGGER or POLICY.
 class NamedText final : public Carrier {
   public:
     NamedText(const char *name, const char *what, uint32_t class_id, int rank,
@@ -22,14 +26,34 @@ class NamedText final : public Carrier {
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        if (!scope.keeps_names()) return found;
-        const Rows rows = query(sql_, {scope.migration.relation, scope.table});
+        if (!scope.is_paired()) return found;
+        Parameters parameters{scope.migration.relation, scope.table};
+        if (class_id_ == pg_trigger_id) add_renames(scope, parameters);
+        const Rows rows = query(sql_, parameters);
         for (size_t row = 0; row < rows.size(); ++row)
             if (claim(dependents, class_id_, rows.oid(row, 0)))
                 found.push_back({name_, rows.text(row, 1), "", rows.text(row, 2), "", true, 0,
-                                 columns_of(class_id_, rows.oid(row, 0))});
+                                 rows.text(row, 3), "",
+                                 lists_renamed(scope, rows.text(row, 4)) ? of_both : ""});
         return found;
     }
+
+    std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
+        if (carried.timing != of_both) return {};
+        return {{0, Phase::build, widen_trigger_step, carried.object,
+                 fmt::format("Let trigger {} fire for either name", Identifier(carried.object)), "",
+                 "SHARE ROW EXCLUSIVE"}};
+    }
+
+    std::vector<Step> clean_up(const CarryScope &, const Carried &carried) const override {
+        if (carried.timing != of_both) return {};
+        return {
+            {0, Phase::done, narrow_trigger_step, carried.object,
+             fmt::format("Let trigger {} fire for the new name alone", Identifier(carried.object)),
+             "", "SHARE ROW EXCLUSIVE"}};
+    }
+
+    bool names_old_columns() const override { return true; }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side) const override {
         query(fmt::format("DROP {} {} ON {}", what_, Identifier(carried.object), scope.table));
@@ -44,7 +68,31 @@ class NamedText final : public Carrier {
         }
     }
 
+    // Made anew, a trigger lists the columns of its text alone.
+    void settle(const CarryScope &scope, const Carried &carried, Side) const override {
+        if (class_id_ == pg_trigger_id) widen_trigger(scope, carried.object);
+    }
+
   private:
+    static constexpr const char *of_both = "UPDATE OF both names";
+
+    static void add_renames(const CarryScope &scope, Parameters &parameters) {
+        std::vector<std::string> leaders, followers;
+        for (const auto &two : renames_under_way(scope.migration.relation)) {
+            leaders.push_back(two.leader);
+            followers.push_back(two.follower);
+        }
+        parameters.emplace_back(fmt::format("{}", fmt::join(leaders, "\x01")));
+        parameters.emplace_back(fmt::format("{}", fmt::join(followers, "\x01")));
+    }
+
+    static bool lists_renamed(const CarryScope &scope, const std::string &listed) {
+        if (scope.keeps_names()) return false;
+        for (const auto &column : split(listed, '\x01'))
+            if (pair_at(scope, column)) return true;
+        return false;
+    }
+
     const char *name_;
     const char *what_;
     uint32_t class_id_;
@@ -52,19 +100,37 @@ class NamedText final : public Carrier {
     const char *sql_;
 };
 
-const NamedText trigger_carrier("trigger", "TRIGGER", 2620, 75, R"(
+// Without the second name of a column that has two: that one is added whenever it is put on.
+const NamedText trigger_carrier("trigger", "TRIGGER", pg_trigger_id, 75, R"(
     SELECT t.oid, t.tgname,
-           concat_ws(E'\x01', pg_get_triggerdef(t.oid),
+           concat_ws(E'\x01',
+               CASE WHEN l.whole IS NULL THEN pg_get_triggerdef(t.oid)
+                    ELSE replace(pg_get_triggerdef(t.oid), ' UPDATE OF ' || l.whole, ' UPDATE OF ' || l.kept) END,
                CASE t.tgenabled WHEN 'D' THEN format('ALTER TABLE %s DISABLE TRIGGER %I', $2, t.tgname)
                                 WHEN 'R' THEN format('ALTER TABLE %s ENABLE REPLICA TRIGGER %I', $2, t.tgname)
                                 WHEN 'A' THEN format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', $2, t.tgname) END,
                (SELECT format('COMMENT ON TRIGGER %I ON %s IS %L', t.tgname, $2, c)
-                  FROM obj_description(t.oid, 'pg_trigger') AS c WHERE c IS NOT NULL))
+                  FROM obj_description(t.oid, 'pg_trigger') AS c WHERE c IS NOT NULL)),
+           (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
+             WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+               AND NOT (d.refobjid = t.tgrelid AND d.refobjsubid = ANY (coalesce(l.following, '{}')))),
+           l.names
       FROM pg_trigger t
+     CROSS JOIN LATERAL (
+         SELECT string_agg(quote_ident(c.attname), ', ' ORDER BY c.n) AS whole,
+                string_agg(quote_ident(c.attname), ', ' ORDER BY c.n) FILTER (WHERE NOT c.follows) AS kept,
+                array_agg(c.attnum::integer) FILTER (WHERE c.follows) AS following,
+                string_agg(c.attname, E'\x01') AS names
+           FROM (SELECT u.n, a.attnum, a.attname,
+                        EXISTS (SELECT FROM unnest(string_to_array($3, E'\x01'), string_to_array($4, E'\x01')) AS two(leader, follower)
+                                  JOIN pg_attribute o ON o.attrelid = t.tgrelid AND o.attname = two.leader AND o.attnum = ANY (t.tgattr::int2[])
+                                 WHERE two.follower = a.attname) AS follows
+                   FROM unnest(t.tgattr::int2[]) WITH ORDINALITY AS u(attnum, n)
+                   JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = u.attnum) c) l
      WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgname NOT LIKE '~zdm\_sync\_%'
      ORDER BY t.tgname)");
 
-const NamedText policy_carrier("policy", "POLICY", 3256, 76, R"(
+const NamedText policy_carrier("policy", "POLICY", pg_policy_id, 76, R"(
     SELECT p.oid, p.polname,
            concat_ws(E'\x01',
                format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s', p.polname, $2,
@@ -75,7 +141,10 @@ const NamedText policy_carrier("policy", "POLICY", 3256, 76, R"(
                       ' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
                       ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'),
                (SELECT format('COMMENT ON POLICY %I ON %s IS %L', p.polname, $2, c)
-                  FROM obj_description(p.oid, 'pg_policy') AS c WHERE c IS NOT NULL))
+                  FROM obj_description(p.oid, 'pg_policy') AS c WHERE c IS NOT NULL)),
+           (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
+             WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0),
+           ''
       FROM pg_policy p WHERE p.polrelid = $1::oid ORDER BY p.polname)");
 
 }  // namespace

@@ -8,22 +8,34 @@
 
 namespace zdm {
 
-void share_privileges(const CarryScope &scope, Side side) {
-    if (!scope.is_paired()) return;
+void share_privileges(const std::vector<const CarryScope *> &scopes, Side side) {
     const Side other = side == Side::new_side ? Side::old_side : Side::new_side;
-    for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
-        const Rows rows = query(
-            R"(SELECT f.attrelid, f.attnum, t.attnum
-                 FROM pg_attribute f JOIN pg_attribute t ON t.attrelid = f.attrelid
-                WHERE (f.attrelid = $1::oid OR f.attrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
-                  AND f.attname = $2 AND t.attname = $3 AND f.attacl IS DISTINCT FROM t.attacl)",
-            {scope.migration.relation, column_at(scope, other, pair).current_name(scope.soak_names),
-             column_at(scope, side, pair).current_name(scope.soak_names)});
-        for (size_t row = 0; row < rows.size(); ++row)
-            check(zdm_column_share_acl(rows.oid(row, 0), static_cast<int>(rows.integer(row, 1)),
-                                       static_cast<int>(rows.integer(row, 2)),
-                                       !scope.keeps_names()));
+    std::vector<std::string> tables, from, to, keep;
+    for (const auto *scope : scopes) {
+        if (!scope->is_paired()) continue;
+        for (size_t pair = 0; pair < scope->mapping.old_columns.size(); ++pair) {
+            tables.push_back(std::to_string(scope->migration.relation));
+            from.push_back(column_at(*scope, other, pair).current_name(scope->soak_names));
+            to.push_back(column_at(*scope, side, pair).current_name(scope->soak_names));
+            keep.push_back(scope->keeps_names() ? "f" : "t");
+        }
     }
+    if (tables.empty()) return;
+    const auto joined = [](const std::vector<std::string> &texts) {
+        return fmt::format("{}", fmt::join(texts, "\x01"));
+    };
+    const Rows rows = query(
+        R"(SELECT f.attrelid, f.attnum, t.attnum, p.keep::boolean
+             FROM unnest(string_to_array($1, E'\x01'), string_to_array($2, E'\x01'), string_to_array($3, E'\x01'),
+                         string_to_array($4, E'\x01')) AS p(root, source, target, keep)
+            CROSS JOIN LATERAL (SELECT p.root::oid UNION SELECT relid FROM pg_partition_tree(p.root::oid::regclass)) AS r(relation)
+             JOIN pg_attribute f ON f.attrelid = r.relation AND f.attname = p.source
+             JOIN pg_attribute t ON t.attrelid = r.relation AND t.attname = p.target
+            WHERE f.attacl IS DISTINCT FROM t.attacl)",
+        {joined(tables), joined(from), joined(to), joined(keep)});
+    for (size_t row = 0; row < rows.size(); ++row)
+        check(zdm_column_share_acl(rows.oid(row, 0), static_cast<int>(rows.integer(row, 1)),
+                                   static_cast<int>(rows.integer(row, 2)), rows.boolean(row, 3)));
 }
 
 namespace {
@@ -34,8 +46,8 @@ class Privilege final : public Carrier {
     int rank() const override { return 71; }
 
     std::vector<Carried> find(const CarryScope &scope, std::vector<Dependent> &) const override {
-        // What will have been granted by then is not known yet.
-        if (scope.is_paired()) return {{name(), scope.mapping.old_columns.at(0).name, "", "", ""}};
+        // What will have been granted by then is not known yet: the swap looks for itself.
+        if (scope.is_paired()) return {};
         for (const auto &column : scope.mapping.old_columns) {
             const Rows rows = query(
                 R"(SELECT g.privilege_type, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
@@ -54,9 +66,7 @@ class Privilege final : public Carrier {
 
     void take_off(const CarryScope &, const Carried &, Side) const override {}
 
-    void put_on(const CarryScope &scope, const Carried &, Side side) const override {
-        share_privileges(scope, side);
-    }
+    void put_on(const CarryScope &, const Carried &, Side) const override {}
 } const privilege_carrier;
 
 }  // namespace

@@ -1,7 +1,8 @@
-// Publications that name the column in a list of columns or read it in a row filter. The server
-// keeps both by column number: the table is taken out and put in again by the same text, in which
-// the name now means the other column. All in the swap's transaction, so a subscriber sees no
-// change without it.
+// Publications that name the column in a list of columns or read it in a row filter, for the table
+// or for a partition of it. The server keeps both by column number: the table is taken out and put
+// in again by the same text, in which the name now means the other column; at a rename it borrows
+// that name for the moment. All in the swap's transaction, so a subscriber sees no change without
+// it.
 #include "carry/carrier.hpp"
 
 #include "core/no_postgres.hpp"
@@ -16,22 +17,24 @@ class Publication final : public Carrier {
     const char *name() const override { return "publication"; }
     int rank() const override { return 84; }
 
-    // Where the columns have different names there is no such text: left unclaimed, so refused.
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        if (!scope.keeps_names()) return found;
+        if (!scope.is_paired()) return found;
         const Rows rows = query(
             R"(SELECT r.oid, p.pubname,
-                      format('ALTER PUBLICATION %I ADD TABLE %s', p.pubname, $2)
+                      format('ALTER PUBLICATION %I ADD TABLE %I.%I', p.pubname, n.nspname, c.relname)
                       || coalesce(' (' || (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.n)
                                              FROM unnest(r.prattrs::int2[]) WITH ORDINALITY AS u(attnum, n)
                                              JOIN pg_attribute a ON a.attrelid = r.prrelid AND a.attnum = u.attnum) || ')', '')
                       || coalesce(' WHERE (' || pg_get_expr(r.prqual, r.prrelid) || ')', ''),
-                      pg_has_role($3::oid, p.pubowner, 'USAGE'), p.pubowner::regrole, $3::oid::regrole
+                      pg_has_role($2::oid, p.pubowner, 'USAGE'), p.pubowner::regrole, $2::oid::regrole,
+                      format('ALTER PUBLICATION %I DROP TABLE %I.%I', p.pubname, n.nspname, c.relname), format('%I.%I', n.nspname, c.relname)
                  FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-                WHERE r.prrelid = $1::oid ORDER BY p.pubname)",
-            {scope.migration.relation, scope.table, scope.migration.owner});
+                 JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE r.prrelid = $1::oid OR r.prrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass))
+                ORDER BY p.pubname, r.prrelid)",
+            {scope.migration.relation, scope.migration.owner});
         for (size_t row = 0; row < rows.size(); ++row) {
             if (!claim(dependents, pg_publication_rel_id, rows.oid(row, 0))) continue;
             if (!rows.boolean(row, 3))
@@ -40,16 +43,17 @@ class Publication final : public Carrier {
                       "may not change it; ALTER PUBLICATION {} DROP TABLE {} first, and put it in "
                       "again after cutover",
                       described(scope), Identifier(rows.text(row, 1)), rows.text(row, 4),
-                      rows.text(row, 5), Identifier(rows.text(row, 1)), scope.table);
-            found.push_back({name(), rows.text(row, 1), "", rows.text(row, 2), "", true, 0,
-                             columns_of(pg_publication_rel_id, rows.oid(row, 0))});
+                      rows.text(row, 5), Identifier(rows.text(row, 1)), rows.text(row, 7));
+            found.push_back({name(), rows.text(row, 1), "", rows.text(row, 2), rows.text(row, 6),
+                             true, 0, columns_of(pg_publication_rel_id, rows.oid(row, 0))});
         }
         return found;
     }
 
-    void take_off(const CarryScope &scope, const Carried &carried, Side) const override {
-        query(fmt::format("ALTER PUBLICATION {} DROP TABLE {}", Identifier(carried.object),
-                          scope.table));
+    bool names_old_columns() const override { return true; }
+
+    void take_off(const CarryScope &, const Carried &carried, Side) const override {
+        query(carried.shadow_definition);
     }
 
     void put_on(const CarryScope &, const Carried &carried, Side) const override {

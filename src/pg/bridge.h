@@ -276,6 +276,12 @@ ErrorData *zdm_index_exclude(uint32_t index, int count, const uint32_t *operator
  * table is held by the caller, who knows that every row has the values that it gives. */
 ErrorData *zdm_generation_set(uint32_t relation, int attnum, const char *text);
 
+/* trigger.c */
+
+/* Adds a column that is not among a trigger's UPDATE OF columns to them, or takes one that is off.
+ * Not the last. SHARE ROW EXCLUSIVE on the trigger's table is held by the caller. */
+ErrorData *zdm_trigger_change_column(uint32_t trigger, int attnum, bool add);
+
 /* view.c */
 typedef struct ZdmViewColumn {
     uint32_t relation;

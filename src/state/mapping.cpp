@@ -113,6 +113,23 @@ void insert_mapping(const Migration &migration, const Mapping &mapping) {
     insert("new", mapping.new_columns);
 }
 
+std::vector<TwoNames> renames_under_way(uint32_t relation) {
+    const Rows rows = catalog(
+        R"(SELECT CASE WHEN m.phase = 'soak' THEN n.soak_name ELSE o.name END,
+                  CASE WHEN m.phase = 'soak' THEN o.soak_name ELSE n.name END
+             FROM zdm.migration m
+             JOIN zdm.mapped_column o ON o.migration = m.id AND o.side = 'old'
+             JOIN zdm.mapped_column n
+               ON (n.migration, n.relation, n.ordinal) = (m.id, o.relation, o.ordinal) AND n.side = 'new'
+            WHERE m.kind = 'rename_column' AND m.phase NOT IN ('queued', 'done', 'aborted') AND o.relation = $1::oid
+            ORDER BY m.id, o.ordinal)",
+        {relation});
+    std::vector<TwoNames> renames;
+    for (size_t row = 0; row < rows.size(); ++row)
+        renames.push_back({rows.text(row, 0), rows.text(row, 1)});
+    return renames;
+}
+
 SyncArguments::SyncArguments(const Mapping &mapping, const Migration &migration, bool soaking) {
     values_ = {"1", soaking ? "new" : "old", migration.evaluation};
     const auto append = [&](const std::vector<MappedColumn> &columns) {

@@ -44,6 +44,13 @@ struct Mapping {
 Mapping load_mapping(const Migration &migration);
 void insert_mapping(const Migration &migration, const Mapping &mapping);
 
+// A column that has two names at this moment: of a rename that is under way. The application's
+// writes are trusted by the first.
+struct TwoNames {
+    std::string leader, follower;
+};
+std::vector<TwoNames> renames_under_way(uint32_t relation);
+
 // The arguments that the sync trigger and the page engine read (pg/engine.h says the format).
 // Owns the strings that the plain C view points into.
 class SyncArguments {

@@ -42,7 +42,7 @@ class Expand final : public StepKind {
                 query(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", scope.table,
                                   Identifier(column.name), column.type));
             try_defaults(scope);
-            share_privileges(scope, Side::new_side);
+            share_privileges({&scope}, Side::new_side);
             create_sync_trigger(scope);
             if (turn.migration.phase < Phase::expand) set_phase(turn.migration, Phase::expand);
             return Outcome::finished();

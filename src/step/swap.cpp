@@ -8,6 +8,7 @@
 #include "carry/generated.hpp"
 #include "carry/index_definition.hpp"
 #include "carry/plan.hpp"
+#include "carry/privilege.hpp"
 #include "step/lock.hpp"
 #include "step/old_snapshot.hpp"
 #include "step/proof.hpp"
@@ -31,15 +32,20 @@ void rename_columns(const CarryScope &scope, bool to_soak) {
                                   Identifier(column.current_name(to_soak))));
 }
 
-void put_on_remade(const std::vector<const CarryScope *> &scopes,
-                   const std::vector<CarriedOn> &carried, bool to_soak) {
+// By texts that find their columns by name.
+bool borrows_names(const CarriedOn &one, bool to_soak) {
+    return one.carrier->is_remade() || (to_soak && one.carrier->names_old_columns());
+}
+
+void put_on_by_names(const std::vector<const CarryScope *> &scopes,
+                     const std::vector<CarriedOn> &carried, bool to_soak) {
     if (std::none_of(carried.begin(), carried.end(),
-                     [](const CarriedOn &one) { return one.carrier->is_remade(); }))
+                     [&](const CarriedOn &one) { return borrows_names(one, to_soak); }))
         return;
     const Side side = to_soak ? Side::new_side : Side::old_side;
     with_borrowed_names(scopes, side, [&] {
         for (const auto &one : carried)
-            if (one.carrier->is_remade()) one.carrier->put_on(*one.scope, *one.carried, side);
+            if (borrows_names(one, to_soak)) one.carrier->put_on(*one.scope, *one.carried, side);
     });
 }
 
@@ -54,12 +60,15 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
         table.scope.soak_names = to_soak;
     }
     for (const auto &one : carried)
-        if (!one.carrier->is_remade())
+        if (!borrows_names(one, to_soak))
             one.carrier->put_on(*one.scope, *one.carried,
                                 to_soak ? Side::new_side : Side::old_side);
     std::vector<const CarryScope *> scopes;
     for (const auto &table : tables) scopes.push_back(&table.scope);
-    put_on_remade(scopes, carried, to_soak);
+    put_on_by_names(scopes, carried, to_soak);
+    for (const auto &one : carried)
+        one.carrier->settle(*one.scope, *one.carried, to_soak ? Side::new_side : Side::old_side);
+    share_privileges(scopes, to_soak ? Side::new_side : Side::old_side);
     name_index_columns(scopes);
     for (const auto &table : tables) create_sync_trigger(table.scope);
 }
