@@ -132,6 +132,7 @@ CREATE TABLE scan (
     rows_done     bigint NOT NULL DEFAULT 0,
     rows_hot      bigint NOT NULL DEFAULT 0,
     rows_moved    bigint NOT NULL DEFAULT 0,
+    rows_vacuumed bigint NOT NULL DEFAULT 0,
     discrepancies bigint NOT NULL DEFAULT 0,
     rows_total    bigint NOT NULL DEFAULT 0,
     busy_seconds  double precision NOT NULL DEFAULT 0,
@@ -140,8 +141,9 @@ CREATE TABLE scan (
     done          boolean NOT NULL DEFAULT false,
     PRIMARY KEY (migration, kind, relation, first_block)
 );
-COMMENT ON COLUMN scan.number IS 'Who works on it has the advisory lock (2053401902, number)';
+COMMENT ON COLUMN scan.number IS 'Who works on it has the advisory lock (2053401903, number)';
 COMMENT ON COLUMN scan.first_block IS 'A heap may be divided among workers: of the range that ends before blocks';
+COMMENT ON COLUMN scan.rows_vacuumed IS 'Of all rows_moved of the heap, those that were before its last VACUUM';
 COMMENT ON COLUMN scan.root IS 'The table of the migration that this heap belongs to';
 COMMENT ON TABLE scan IS 'Cursor and counters of a pass over one heap (a plain table or a leaf partition) or a range of its blocks; committed with the rows';
 
@@ -526,7 +528,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
            -- At work at the same time, so that speeds add up: a scan's seconds are those of one process.
            SELECT c.migration, count(*) AS processes
              FROM pg_locks l JOIN zdm.scan c ON c.number = l.objid::bigint AND NOT c.done
-            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = 2053401902
+            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = 2053401903
               AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
             GROUP BY c.migration) a ON a.migration = m.id
       LEFT JOIN LATERAL (

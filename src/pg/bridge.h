@@ -126,6 +126,12 @@ ErrorData *zdm_table_waiters(uint32_t relation, int *count);
 /* Bytes that are free where the table lies, or the server's WAL. 58030 where it cannot be asked. */
 ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes);
 
+/* vacuum.c: for a VACUUM of the relation. Locks it for the session (SHARE UPDATE EXCLUSIVE) where
+ * that is free, and from then on cancels this session's statement (57014) within some ms when
+ * anybody waits for a lock on the relation. duty: share of the time that it may take. */
+ErrorData *zdm_vacuum_begin(uint32_t relation, double duty, bool *locked);
+ErrorData *zdm_vacuum_end(void);
+
 /* latency.c: how long statements and commits of clients take, with and without a pass beside them.
  * Nothing is measured, and nobody conducts, without shared_preload_libraries. */
 #define ZDM_ACTIVE 0

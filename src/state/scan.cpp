@@ -80,7 +80,7 @@ std::optional<Scan> next_scan(const Migration &migration, const std::string &kin
 std::optional<Scan> claim_scan(const Migration &migration, const std::string &kind) {
     const Rows rows = catalog(ZDM_SCAN_SELECT, {migration.id, kind, migration.relation});
     for (size_t row = 0; row < rows.size(); ++row)
-        if (query("SELECT pg_try_advisory_lock(2053401902, $1::integer)", {rows.integer(row, 0)})
+        if (query("SELECT pg_try_advisory_lock(2053401903, $1::integer)", {rows.integer(row, 0)})
                 .boolean(0, 0)) {
             // Whoever had it may have come to its end since.
             Scan scan = from_row(rows, row);
@@ -94,7 +94,7 @@ std::optional<Scan> claim_scan(const Migration &migration, const std::string &ki
 }
 
 void release_claim(const Scan &scan) {
-    query("SELECT pg_advisory_unlock(2053401902, $1::integer)",
+    query("SELECT pg_advisory_unlock(2053401903, $1::integer)",
           {static_cast<int64_t>(scan.number)});
 }
 
@@ -109,7 +109,7 @@ int64_t open_scans(const Migration &migration, const std::string &kind) {
 int64_t other_helpers(const Migration &migration, const std::string &kind) {
     return catalog(R"(SELECT count(*) FROM zdm.scan s JOIN pg_catalog.pg_locks l
                           ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
-                         AND l.classid = 2053401902 AND l.objid::bigint = s.number
+                         AND l.classid = 2053401903 AND l.objid::bigint = s.number
                          AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
                         WHERE s.migration = $1::bigint AND s.kind = $2 AND l.pid <> pg_backend_pid()
                           AND l.pid IS DISTINCT FROM zdm.worker_pid())",
@@ -153,6 +153,21 @@ void save_scan(const Migration &migration, const Scan &scan, const ScanProgress 
             {migration.id, static_cast<int64_t>(scan.number), static_cast<int64_t>(scan.next_block),
              fmt::format("{}", fmt::join(scan.busy_blocks, " ")), progress.rows, progress.rows_hot,
              progress.rows_moved, progress.discrepancies, progress.busy_seconds, progress.done});
+}
+
+MovedRows moved_since_vacuum(const Migration &migration, const Scan &scan) {
+    const Rows rows = catalog(
+        R"(SELECT coalesce(sum(rows_moved), 0), coalesce(max(rows_vacuumed), 0), coalesce(sum(greatest(rows_total, rows_done)), 0)
+             FROM zdm.scan WHERE migration = $1::bigint AND kind = 'backfill' AND relation = $2::oid)",
+        {migration.id, scan.relation});
+    const int64_t moved = rows.integer(0, 0);
+    return {static_cast<double>(moved - rows.integer(0, 1)), rows.number(0, 2), moved};
+}
+
+// On the caller's own range: others are busy with theirs.
+void note_vacuum(const Scan &scan, const MovedRows &moved) {
+    catalog("UPDATE zdm.scan SET rows_vacuumed = $2::bigint WHERE number = $1::integer",
+            {static_cast<int64_t>(scan.number), moved.in_all});
 }
 
 std::string other_backfill(const Migration &migration) {

@@ -53,6 +53,15 @@ bool is_divisible(const Scan &scan);
 // are free to be claimed. Returns how many ranges it is now.
 int divide_scan(Scan &scan, int ranges);
 
+// Rows of one heap, over all its ranges.
+struct MovedRows {
+    double rows = 0;     // moved to other pages since the last VACUUM
+    double of_rows = 0;  // that the heap has
+    int64_t in_all = 0;  // moved since the backfill began
+};
+MovedRows moved_since_vacuum(const Migration &migration, const Scan &scan);
+void note_vacuum(const Scan &scan, const MovedRows &moved);
+
 void save_scan(const Migration &migration, const Scan &scan, const ScanProgress &progress);
 // Another migration of the same table whose backfill is under way; "" = none. A backfill fires no
 // trigger, so it would carry rows past the cursor of another one without filling them for it: only

@@ -10,6 +10,7 @@
 #include "step/backfill.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
+#include "step/vacuum.hpp"
 #include "step/sync_trigger.hpp"
 
 #include "core/no_postgres.hpp"
@@ -176,7 +177,7 @@ class Backfill final : public StepKind {
                 if (has_run) in_turn(turn, [&] { save(turn, scan, report, progress); });
                 return *wait;
             }
-            bool called_off = false, yield = false, held = false;
+            bool called_off = false, yield = false, held = false, saved = false;
             std::string slow;
             const double box_ms = zdm_now_ms();
             in_turn(turn, [&] {
@@ -213,6 +214,7 @@ class Backfill final : public StepKind {
                     progress = {};
                     busy_ms = -(now_ms - box_ms);
                     saved_ms = now_ms;
+                    saved = true;
                 }
             });
             if (called_off) return Outcome::more();
@@ -220,6 +222,7 @@ class Backfill final : public StepKind {
             busy_ms += worked_ms;
             note_slowness(turn, slow);
             if (report.rewritten || report.done || yield) return Outcome::more();
+            if (saved && !turn.helps) vacuum_if_due(turn, scan);
             if (turn.settings.max_workers > 1 && !turn.helps &&
                 zdm_now_ms() - recruited_ms > recruit_ms) {
                 recruited_ms = zdm_now_ms();

@@ -1,0 +1,51 @@
+#include "step/vacuum.hpp"
+
+#include <algorithm>
+
+#include "step/interruptible.hpp"
+#include "step/utility.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+// A leaf that was filled in order has a tenth of its room left for new entries.
+constexpr double due_share = 0.04;
+// It reads every index from end to end.
+constexpr double least_moved = 10000;
+
+// False: somebody else has the table (an autovacuum, maybe) or waited for it, or the migration is
+// to be aborted. Then the next time is soon enough.
+bool vacuum(const Scan &scan, double duty) {
+    bool locked = false;
+    try {
+        in_transaction([&] { check(zdm_vacuum_begin(scan.relation, duty, &locked)); });
+        if (locked)
+            run_utility(fmt::format(
+                "VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF, PROCESS_TOAST OFF, PARALLEL 0) {}",
+                scan.relation_name));
+    } catch (Error &error) {
+        if (locked) check(zdm_vacuum_end());
+        if (error.sqlstate() != "57014") throw;
+        return false;
+    }
+    if (locked) check(zdm_vacuum_end());
+    return locked;
+}
+
+}  // namespace
+
+void vacuum_if_due(Turn &turn, const Scan &scan) {
+    bool due = false;
+    in_turn(turn, [&] {
+        const MovedRows moved = moved_since_vacuum(turn.migration, scan);
+        due = moved.rows >= std::max(least_moved, due_share * moved.of_rows);
+        if (due) note_vacuum(scan, moved);
+    });
+    const double duty = turn.pacer.duty(turn.settings);
+    if (due) interruptible(turn, [&] { return vacuum(scan, duty); });
+}
+
+}  // namespace zdm

@@ -1,0 +1,57 @@
+# In the course of a backfill the table is vacuumed, so that rows moved to other pages do not make its indexes grow; and
+# whoever waits for the table ends that at once.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "max_worker_processes = 16\nautovacuum = off\nfsync = off\nshared_buffers = 256MB");
+$node->start;
+sub value { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
+sub until_true { my ($sql, $name) = @_; ok($node->poll_query_until('postgres', $sql), $name); }
+my $moved = q{(SELECT sum(rows_moved) FROM zdm.scan s JOIN zdm.migration m ON m.id = s.migration WHERE m.phase <> 'aborted' AND s.kind = 'backfill')};
+value(q{
+    CREATE EXTENSION zdm;
+    CREATE TABLE t (id integer PRIMARY KEY, v integer NOT NULL, k integer, filler text DEFAULT repeat('x', 60));
+    INSERT INTO t SELECT g, g % 7, hashint4(g) FROM generate_series(1, 1000000) g;
+    CREATE INDEX ON t (k);
+    VACUUM ANALYZE t});
+
+# --- Nobody beside: vacuumed by and by, and no index has grown.
+my $before = value(q{SELECT pg_indexes_size('t')});
+my $vacuums = value(q{SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 't'});
+value(q{SET zdm.pace = 'full'; SET zdm.batch_time = '5ms'; SELECT zdm.change_type('t', 'v', 'bigint', name => 'm')});
+value(q{CALL zdm.wait('m', 'ready', 120)});
+cmp_ok(value("SELECT $moved"), '>', 50000, 'rows had to be moved');
+until_true(qq{SELECT vacuum_count > $vacuums FROM pg_stat_user_tables WHERE relname = 't'}, 'the table was vacuumed');
+cmp_ok(value(qq{SELECT pg_indexes_size('t') / $before.0}), '<', 1.03, 'the indexes have not grown');
+is(value(q{SELECT zdm.verify('m')}), '0', 'no row differs');
+value(q{SELECT zdm.abort('m')});
+value(q{CALL zdm.wait('m', 'aborted', 60)});
+
+# --- Somebody reads the index and stays where he is: VACUUM, which has rows to remove that were dead before he came,
+# waits for him. Who waits for the table does not.
+value('DELETE FROM t WHERE id % 10 = 0');
+value(q{SET zdm.pace = 'full'; SET zdm.min_disk_free = '1000TB'; SELECT zdm.change_type('t', 'v', 'bigint', name => 'm')});
+until_true(q{SELECT EXISTS (SELECT FROM zdm.status WHERE phase = 'backfill' AND state = 'waiting')}, 'held back until the reader is there');
+my $reader = $node->background_psql('postgres', on_error_die => 1);
+$reader->query_safe(q{SET enable_seqscan = off; SET enable_bitmapscan = off; BEGIN; DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id; FETCH c});
+value(q{SELECT zdm.configure('m', 'min_disk_free', '0')});
+my $vacuuming = q{SELECT EXISTS (SELECT FROM pg_stat_progress_vacuum v JOIN pg_stat_activity a USING (pid) WHERE a.wait_event = 'BufferPin')};
+until_true($vacuuming, 'VACUUM waits for a reader');
+value(q{SET lock_timeout = '5s'; ALTER TABLE t ALTER v SET STATISTICS 50});
+pass('somebody else gets the table');
+until_true('SELECT NOT EXISTS (SELECT FROM pg_stat_progress_vacuum)', 'VACUUM has given way');
+
+# --- Called off meanwhile.
+until_true($vacuuming, 'VACUUM waits again, after some more rows');
+value(q{SELECT zdm.abort('m')});
+until_true('SELECT NOT EXISTS (SELECT FROM pg_stat_progress_vacuum)', 'abort waits for no VACUUM');
+$reader->quit;
+value(q{CALL zdm.wait('m', 'aborted', 60)});
+is(value(q{SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname LIKE 'zdm%'}), '0', 'aborted: as it was');
+$node->stop;
+done_testing();
