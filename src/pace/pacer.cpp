@@ -16,6 +16,8 @@ constexpr double tick_ms = 100;
 constexpr double lowest_duty = 0.01;
 constexpr double first_duty = 0.5;
 constexpr double duty_after_stop = 0.05;
+// After a crash a standby needs a moment to connect again; without one there is no lag to be seen.
+constexpr double until_measured_ms = 10000;
 
 // The band in which the share stays as it is, so that it does not swing.
 constexpr double grow_below = 0.5;
@@ -56,6 +58,13 @@ std::optional<double> fixed_duty(const Settings &settings) {
 Pacer::Pacer() : budget_duty_(first_duty) {}
 
 bool Pacer::is_due(double now_ms) const { return now_ms - looked_ms_ >= tick_ms; }
+
+void Pacer::inherit(const Throttle &stopped) {
+    stopped_ = stopped;
+    stands_by_ = true;
+    inherited_ms_ = zdm_now_ms();
+    budget_duty_ = duty_after_stop;
+}
 
 void Pacer::look(const Task &task, const Settings &settings) {
     note_running();
@@ -120,11 +129,16 @@ void Pacer::decide(double now_ms) {
     }
     if (stop) {
         stopped_ = Throttle{Throttle::Level::stop, stop_name, stop->text};
+        stands_by_ = false;
         budget_duty_ = std::min(budget_duty_, duty_after_stop);
         slowed_by_ = {Throttle::Level::slow, stop_name, stop->text};
         return;
     }
+    if (stands_by_ && !gauges_[stopped_->signal].reading &&
+        now_ms - inherited_ms_ < until_measured_ms)
+        return;
     stopped_.reset();
+    stands_by_ = false;
     const double load = worst ? worst->load : 0;
     if (load >= shrink_above) {
         const double lowest = std::min(budget_duty_, std::max(worst->lowest_duty, lowest_duty));

@@ -38,6 +38,11 @@ class Pacer {
   public:
     Pacer();
 
+    // A process that goes on where another one has ended: what that one had stopped for holds until
+    // it has been measured again. Before the first look.
+    bool is_new() const { return looked_ms_ == 0; }
+    void inherit(const Throttle &stopped);
+
     // Whether it is time to look again, and the look, in a transaction.
     bool is_due(double now_ms) const;
     void look(const Task &task, const Settings &settings);
@@ -76,6 +81,8 @@ class Pacer {
     double ceiling_ = 1;
     Throttle ceiling_by_;
     std::optional<Throttle> stopped_;
+    bool stands_by_ = false;  // stopped_ is inherited
+    double inherited_ms_ = 0;
     std::string unreadable_;
 
     double running_ = 0;

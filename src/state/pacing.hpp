@@ -1,6 +1,7 @@
 // The row of zdm.pacing of a migration: how fast its pass goes, and what holds it back.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "state/migration.hpp"
@@ -15,6 +16,7 @@ struct Pacing {
     std::string unreadable;    // signals that cannot be read, and why
 };
 
+std::optional<Pacing> load_pacing(const Migration &migration);
 void save_pacing(const Migration &migration, const Pacing &pacing);
 
 }  // namespace zdm

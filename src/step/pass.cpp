@@ -5,6 +5,7 @@
 
 #include "pace/horizon.hpp"
 #include "state/global_pause.hpp"
+#include "state/pacing.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -27,6 +28,12 @@ Task task_of(const Scan &scan) {
     return {scan.relation, scan.relation_name, scan.kind == "backfill" ? left * block_bytes : 0};
 }
 
+void inherit_stop(Turn &turn) {
+    const auto before = load_pacing(turn.migration);
+    if (before && before->level == "stop")
+        turn.pacer.inherit({Throttle::Level::stop, before->signal, before->throttled_by});
+}
+
 }  // namespace
 
 std::optional<Outcome> held_back(Turn &turn, const Scan &scan) {
@@ -36,6 +43,7 @@ std::optional<Outcome> held_back(Turn &turn, const Scan &scan) {
     if (pacer.is_due(now_ms)) {
         in_turn(turn, [&] {
             all_paused = everything_is_paused();
+            if (pacer.is_new()) inherit_stop(turn);
             pacer.look(task_of(scan), turn.settings);
             if (turn.helps) return;
             pacer.log().note(turn.migration, pacer.throttle(turn.settings),
