@@ -16,12 +16,12 @@ our @EXPORT = qw(start_server node value until_true status pause hold let_go sta
 my $node;
 sub node { return $node; }
 
-# Settings as lines of postgresql.conf; WAL segments of 1 MB, so that a few MB are a backlog.
+# Settings as lines of postgresql.conf, options of Cluster::init; WAL segments of 1 MB, so that a few MB are a backlog.
 sub start_server
 {
-    my ($settings) = @_;
+    my ($settings, %options) = @_;
     $node = PostgreSQL::Test::Cluster->new('main');
-    $node->init(extra => ['--wal-segsize=1']);
+    $node->init(extra => ['--wal-segsize=1'], %options);
     $node->append_conf('postgresql.conf', "max_worker_processes = 8\nmax_connections = 80\nrestart_after_crash = on\n"
         . "autovacuum = off\nfsync = on\nwal_level = replica\n$settings");
     $node->start;
