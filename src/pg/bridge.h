@@ -125,6 +125,8 @@ ErrorData *zdm_requested_checkpoints(int64_t *count);
 ErrorData *zdm_table_waiters(uint32_t relation, int *count);
 /* Bytes that are free where the table lies, or the server's WAL. 58030 where it cannot be asked. */
 ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes);
+/* The same by a tablespace's name; NULL: the database's own. */
+ErrorData *zdm_tablespace_free(const char *tablespace, double *bytes);
 
 /* vacuum.c: for a VACUUM of the relation. Locks it for the session (SHARE UPDATE EXCLUSIVE) where
  * that is free, and from then on cancels this session's statement (57014) within some ms when

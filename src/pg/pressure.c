@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "catalog/pg_tablespace_d.h"
+#include "commands/tablespace.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -73,22 +74,32 @@ ErrorData *zdm_table_waiters(uint32_t relation, int *count) {
     GUARD_END();
 }
 
-ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes) {
-    GUARD_BEGIN();
-    Oid tablespace = get_rel_tablespace(relation);
-    char path[MAXPGPATH];
+static double free_bytes(const char *path) {
     struct statvfs disk;
 
-    if (!OidIsValid(tablespace)) tablespace = MyDatabaseTableSpace;
-    if (of_wal)
-        strlcpy(path, "pg_wal", sizeof(path));
-    else if (tablespace == DEFAULTTABLESPACE_OID)
-        strlcpy(path, "base", sizeof(path));
-    else
-        snprintf(path, sizeof(path), "pg_tblspc/%u", tablespace);
     if (statvfs(path, &disk) != 0)
         ereport(ERROR, (errcode_for_file_access(),
                         errmsg("could not ask for free space of \"%s\": %m", path)));
-    *bytes = (double)disk.f_bavail * (double)disk.f_frsize;
+    return (double)disk.f_bavail * (double)disk.f_frsize;
+}
+
+static double tablespace_free_bytes(Oid tablespace) {
+    char path[MAXPGPATH];
+
+    if (!OidIsValid(tablespace)) tablespace = MyDatabaseTableSpace;
+    if (tablespace == DEFAULTTABLESPACE_OID) return free_bytes("base");
+    snprintf(path, sizeof(path), "pg_tblspc/%u", tablespace);
+    return free_bytes(path);
+}
+
+ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes) {
+    GUARD_BEGIN();
+    *bytes = of_wal ? free_bytes("pg_wal") : tablespace_free_bytes(get_rel_tablespace(relation));
+    GUARD_END();
+}
+
+ErrorData *zdm_tablespace_free(const char *tablespace, double *bytes) {
+    GUARD_BEGIN();
+    *bytes = tablespace_free_bytes(tablespace ? get_tablespace_oid(tablespace, false) : InvalidOid);
     GUARD_END();
 }

@@ -8,6 +8,7 @@
 // queues for.
 #include "state/discrepancy.hpp"
 #include "state/index.hpp"
+#include "step/disk_room.hpp"
 #include "step/interruptible.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
@@ -54,6 +55,8 @@ class BuildIndex final : public StepKind {
         });
         if (index && !index->valid) run_utility(drop_text(*index));
         if (!create_sql.empty() && !(index && index->valid)) {
+            const Outcome room = room_for_index(turn, step, table_of(turn, step), create_sql);
+            if (!room.is_done()) return room;
             // It waits for every transaction that is older, and cannot say so while it does.
             note_slowness(
                 turn, fmt::format("{}, after all older transactions have ended", step.description));

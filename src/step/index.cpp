@@ -4,6 +4,7 @@
 // queues for. An interrupted build leaves an invalid index (which may already refuse writes that
 // break a unique one): it is dropped before the next attempt, and at once where the build failed.
 #include "carry/carrier.hpp"
+#include "step/disk_room.hpp"
 #include "step/pass.hpp"
 #include "step/utility.hpp"
 
@@ -44,6 +45,8 @@ class CreateIndex final : public StepKind {
         IndexState state = index_state(turn, step.object, drop_sql);
         if (state == IndexState::invalid) run_utility(drop_sql);
         if (state != IndexState::valid) {
+            const Outcome room = room_for_index(turn, step, turn.migration.relation, step.sql);
+            if (!room.is_done()) return room;
             // It waits for every transaction that is older, and cannot say so while it does.
             note_slowness(turn,
                           fmt::format("builds index {}, after all older transactions have ended",

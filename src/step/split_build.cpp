@@ -2,6 +2,7 @@
 // for the part. Nothing is to be undone: it goes with the part.
 #include "core/user.hpp"
 #include "state/index.hpp"
+#include "step/disk_room.hpp"
 #include "step/interruptible.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
@@ -21,10 +22,12 @@ class BuildPartIndex final : public StepKind {
     Outcome run(Turn &turn, const Step &step) const override {
         std::optional<Index> index;
         std::string create_sql;
+        uint32_t part = 0;
         in_turn(turn, [&] {
             enter_phase(turn, Phase::build);
             const Split split = load_split(turn.migration, turn.mapping);
-            index = find_index(split.part.relation, step.object);
+            part = split.part.relation;
+            index = find_index(part, step.object);
             OwnerScope as_owner(turn.migration.owner);
             create_sql =
                 index_text(step.sql, split.part.relation, step.object, IndexBuild::concurrently);
@@ -32,6 +35,8 @@ class BuildPartIndex final : public StepKind {
         if (index && !index->valid)
             run_utility(fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index->quoted));
         if (!index || !index->valid) {
+            const Outcome room = room_for_index(turn, step, part, create_sql);
+            if (!room.is_done()) return room;
             note_slowness(
                 turn, fmt::format("{}, after all older transactions have ended", step.description));
             interruptible(turn, [&] {

@@ -90,15 +90,30 @@ is(value(q{SELECT count(*) > 0 FROM zdm.event WHERE event = 'waiting' AND detail
 value(q{SELECT zdm.contract('m', force => true)});
 value(q{CALL zdm.wait('m', 'done', 30)});
 
-# --- Told not to look: it writes until the disk is full, then waits for room like for anything that passes by itself.
+# --- An index is written in one go: it begins where there is room for all of it.
 value('VACUUM FULL t; VACUUM ANALYZE t; CHECKPOINT');
+leave_free(24);
+my $no_room = q{SELECT state = 'waiting' AND message ~ '^disk has [\d.]+ MB free for Build index t_filler beside the writes, which needs about [\d.]+ MB \(zdm\.min_disk_free 16 MB\)$'
+                  FROM zdm.status WHERE name = 'index'};
+value(q{SET zdm.min_disk_free = '16MB'; SELECT zdm.create_index('CREATE INDEX t_filler ON t (id, (filler || id)) TABLESPACE small', name => 'index')});
+until_true($no_room, 'the index to wait for room');
+kill_worker();
+until_true($no_room, 'the index to wait for room after kill -9');
+cmp_ok(free_mb(), '>', 22, 'an index that has no room is not begun');
+my ($guess) = value(q{SELECT message FROM zdm.status WHERE name = 'index'}) =~ /needs about ([\d.]+) MB/;
+make_room();
+value(q{CALL zdm.wait('index', 'done', 30)});
+my $size = value(q{SELECT pg_relation_size('t_filler') / 1024 / 1024});
+cmp_ok(abs($guess - $size), '<', 0.3 * $size, "what it said it needs ($guess MB) is about what it takes ($size MB)");
+value('DROP INDEX t_filler');
+value('CHECKPOINT');
+
+# --- Told not to look: it writes until the disk is full, then waits for room like for anything that passes by itself.
 leave_free(1);
 value(q{SET zdm.min_disk_free = 0; SET zdm.pace = 'full'; SELECT zdm.change_type('t', 'v', 'numeric', name => 'blind')});
 until_true(q{SELECT state = 'waiting' AND message ~ 'No space left on device' FROM zdm.status WHERE name = 'blind'}, 'the disk to be full');
 is(value(q{SELECT state FROM zdm.status WHERE name = 'blind'}), 'waiting', 'told not to look: it waits for room, and has not failed');
 like(value(q{SELECT message FROM zdm.status WHERE name = 'blind'}), qr/"blind".* public\.t: .*could not extend file/, 'the message says what is full');
-kill_worker();
-until_true(q{SELECT state = 'waiting' AND message ~ 'No space left on device' FROM zdm.status WHERE name = 'blind'}, 'the same after kill -9');
 make_room();
 value(q{CALL zdm.wait('blind', 'ready', 30)});
 is(value(q{SELECT zdm.verify('blind')}), '0', 'it goes on when there is room: no row differs');
