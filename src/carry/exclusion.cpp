@@ -1,11 +1,19 @@
-// Exclusion constraints, where the new column always holds what the old one does (a rename): the
-// index is built CONCURRENTLY as a plain one and becomes the constraint at cutover, when no two
-// rows can exclude each other on the new side that the old one has let in. The old index stays
-// until contract as a plain one. Where the values become others no short lock can tell, and there
-// is no NOT VALID that would let a scan follow: refused.
+// Exclusion constraints. The server has no CONCURRENTLY for them and no NOT VALID, but both can be
+// put together: the index is built CONCURRENTLY as a plain one, becomes the constraint by catalog
+// changes, and counts for every write from then on; what was there before is compared by a scan.
+//
+// At a rename the new column always holds what the old one does, so the new index becomes the
+// constraint at cutover, and nothing is left to compare. Else it does just before, when a cutover
+// is called for, under its counterpart's name; in phase build rows are compared for the first time,
+// so that whoever waits for ready knows. The old index stays until contract as a plain one, where
+// it can fail no write.
+#include "carry/exclusion.hpp"
+
 #include "carry/carrier.hpp"
 #include "carry/index_definition.hpp"
 #include "state/names.hpp"
+
+#include <cctype>
 
 #include "core/no_postgres.hpp"
 
@@ -27,7 +35,8 @@ class Exclusion final : public Carrier {
             R"(SELECT k.oid, k.conname, k.conindid,
                       array_to_string(k.conexclop, ' ')
                       || CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
-                      || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END
+                      || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,
+                      i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
                  FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
                 WHERE k.conrelid = $1::oid AND k.contype = 'x' AND i.indisvalid ORDER BY k.conname)",
             {scope.migration.relation});
@@ -37,82 +46,161 @@ class Exclusion final : public Carrier {
             const bool by_key = claim(dependents, pg_constraint_id, constraint);
             if (!claim(dependents, pg_class_id, index) && !by_key) continue;
             const std::string object = rows.text(row, 1);
-            if (!scope.mapping.reverse_is_identity()) refuse(scope, object);
+            if (is_proved(scope)) check_operators(scope, constraint, object);
             const std::string shadow = new_object_name(scope.migration.id, object);
             found.push_back(
                 {name(), object, shadow,
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
                                   Side::old_side, Names::soak),
-                 index_definition(scope, index, shadow, Side::new_side, Names::before), true, 0,
+                 index_definition(scope, index, shadow, Side::new_side, Names::before),
+                 !is_proved(scope) || !rows.boolean(row, 4), 0,
                  columns_of(pg_constraint_id, constraint) + " " + columns_of(pg_class_id, index),
                  "", rows.text(row, 3)});
         }
         return found;
     }
 
-    std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
-        return {create_index_step(Phase::build, carried.shadow, carried.shadow_definition)};
+    std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
+        std::vector<Step> steps{
+            create_index_step(Phase::build, carried.shadow, carried.shadow_definition)};
+        if (is_proved(scope)) steps.push_back(compare(Phase::build, carried.shadow));
+        return steps;
+    }
+
+    std::vector<Step> freshen(const CarryScope &scope, const Carried &carried) const override {
+        if (!is_proved(scope)) return {};
+        return {enforce(scope, carried.shadow), compare(Phase::soak, carried.shadow)};
+    }
+
+    std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
+        if (!is_proved(scope)) return {};
+        const std::string name = old_name(scope, carried);
+        return {create_index_step(Phase::soak, name, carried.definition), enforce(scope, name),
+                compare(Phase::soak, name)};
+    }
+
+    int64_t count_misfits(const CarryScope &scope, const Carried &carried,
+                          Side side) const override {
+        if (!is_proved(scope)) return 0;
+        const bool stands =
+            !query("SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
+                   {scope.migration.relation,
+                    side == Side::new_side ? carried.shadow : old_name(scope, carried)})
+                 .empty();
+        return stands ? 0 : -1;
     }
 
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
-        return {drop_index_step(scope, Phase::done, name_of_side(scope, carried, Side::old_side))};
+        if (!carried.keep_old) return {};
+        return {drop_index_step(scope, Phase::done, old_name(scope, carried))};
     }
 
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
-        return {drop_index_step(scope, Phase::build, carried.shadow)};
+        if (!is_proved(scope)) return {drop_index_step(scope, Phase::build, carried.shadow)};
+        return {drop_constraint_step(scope, Phase::build, carried.shadow),
+                drop_index_step(scope, Phase::build, carried.shadow)};
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
+        const bool keep = side == Side::new_side || carried.keep_old;
         const Rows rows =
             query("SELECT oid FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
                   {scope.migration.relation, carried.object});
-        check(zdm_constraint_release_index(rows.oid(0, 0)));
+        if (keep) check(zdm_constraint_release_index(rows.oid(0, 0)));
         query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", scope.table,
                           Identifier(carried.object)));
-        rename_index(scope, carried.object, name_of_side(scope, carried, side));
+        if (keep)
+            rename_index(scope, carried.object,
+                         side == Side::new_side ? carried.shadow : old_name(scope, carried));
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
-        rename_index(scope, name_of_side(scope, carried, side), carried.object);
-        const Rows rows = query(
-            R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-                WHERE i.indrelid = $1::oid AND c.relname = $2)",
-            {scope.migration.relation, carried.object});
-        const std::vector<uint32_t> operators = operators_of(carried);
-        check(zdm_index_exclude(rows.oid(0, 0), static_cast<int>(operators.size()),
-                                operators.data(), has(carried, "DEFERRABLE"),
-                                has(carried, "INITIALLY DEFERRED")));
+        const std::string from = side == Side::new_side ? carried.shadow : old_name(scope, carried);
+        if (is_proved(scope)) {
+            query(fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", scope.table,
+                              Identifier(from), Identifier(carried.object)));
+            return;
+        }
+        rename_index(scope, from, carried.object);
+        make_exclusion(scope, carried, carried.object);
     }
 
   private:
-    static std::string name_of_side(const CarryScope &scope, const Carried &carried, Side side) {
-        return side == Side::new_side ? carried.shadow
-                                      : old_object_name(scope.migration.id, carried.object);
+    static bool is_proved(const CarryScope &scope) { return !scope.mapping.reverse_is_identity(); }
+
+    static std::string old_name(const CarryScope &scope, const Carried &carried) {
+        return old_object_name(scope.migration.id, carried.object);
     }
 
-    static bool has(const Carried &carried, const char *words) {
-        return carried.timing.find(words) != std::string::npos;
+    static Step enforce(const CarryScope &scope, const std::string &name) {
+        return {0,
+                Phase::soak,
+                enforce_exclusion_step,
+                name,
+                fmt::format("Let exclusion constraint {} of {} count for new writes",
+                            Identifier(name), scope.table),
+                "",
+                "ACCESS EXCLUSIVE"};
     }
 
-    static std::vector<uint32_t> operators_of(const Carried &carried) {
-        std::vector<uint32_t> operators;
-        const Rows rows = query(
-            "SELECT o.given::oid FROM regexp_split_to_table($1, ' ') WITH ORDINALITY AS o(given, "
-            "n) "
-            "WHERE o.given ~ '^[0-9]' ORDER BY o.n",
-            {carried.timing});
-        for (size_t row = 0; row < rows.size(); ++row) operators.push_back(rows.oid(row, 0));
-        return operators;
+    static Step compare(Phase phase, const std::string &name) {
+        return {0,  phase, validate_exclusion_step, name, "Look for rows that exclude each other",
+                "", ""};
     }
 
-    [[noreturn]] static void refuse(const CarryScope &scope, const std::string &constraint) {
-        raise(sqlstate::unsupported, {},
-              "zdm: {}: exclusion constraint {} on {} reads it, and the server can build one only "
-              "under a lock that stops every write; drop it first, and add it again after cutover "
-              "when the table can stand still",
-              described(scope), Identifier(constraint), scope.table);
+    // Where a column has another type, the operator of the same name must do for it: told at start.
+    static void check_operators(const CarryScope &scope, uint32_t constraint,
+                                const std::string &name) {
+        const Rows keys = query(
+            R"(SELECT a.attname, k.conexclop[n], c.relam, k.conexclop[n]::regoperator
+                 FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid JOIN pg_class c ON c.oid = k.conindid
+                CROSS JOIN generate_subscripts(k.conexclop, 1) AS n
+                 JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = i.indkey[n - 1] AND a.attnum > 0
+                 JOIN pg_opclass o ON o.oid = i.indclass[n - 1] AND o.opcdefault
+                WHERE k.oid = $1::oid)",
+            {constraint});
+        for (size_t row = 0; row < keys.size(); ++row) {
+            const auto pair = pair_at(scope, keys.text(row, 0));
+            if (!pair) continue;
+            ZdmType type{};
+            bool fits = false;
+            check(
+                zdm_type_parse(column_at(scope, Side::new_side, *pair).type.c_str(), true, &type));
+            check(zdm_exclusion_operator_fits(keys.oid(row, 1), type.oid, keys.oid(row, 2), &fits));
+            if (!fits)
+                raise(sqlstate::unsupported, {},
+                      "zdm: {}: exclusion constraint {} on {} has no operator for that type in the "
+                      "place of {}; drop it first and add another one after cutover",
+                      described(scope), Identifier(name), scope.table, keys.text(row, 3));
+        }
     }
 } const exclusion_carrier;
 
 }  // namespace
+
+std::vector<uint32_t> exclusion_operators(const Carried &carried) {
+    std::vector<uint32_t> operators;
+    for (const auto &word : split(carried.timing, ' ')) {
+        if (word.empty() || !std::isdigit(static_cast<unsigned char>(word[0]))) break;
+        operators.push_back(static_cast<uint32_t>(std::stoul(word)));
+    }
+    return operators;
+}
+
+void make_exclusion(const CarryScope &scope, const Carried &carried, const std::string &index) {
+    const Rows rows = query(
+        R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            WHERE i.indrelid = $1::oid AND c.relname = $2 AND i.indisvalid)",
+        {scope.migration.relation, index});
+    if (rows.empty())
+        raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
+              described(scope.migration), Identifier(index));
+    const std::vector<uint32_t> operators = exclusion_operators(carried);
+    const auto has = [&](const char *words) {
+        return carried.timing.find(words) != std::string::npos;
+    };
+    check(zdm_index_exclude(rows.oid(0, 0), static_cast<int>(operators.size()), operators.data(),
+                            has(" DEFERRABLE"), has(" INITIALLY DEFERRED")));
+}
+
 }  // namespace zdm

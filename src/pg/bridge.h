@@ -278,6 +278,10 @@ ErrorData *zdm_constraint_mark_validated(uint32_t constraint);
 ErrorData *zdm_index_exclude(uint32_t index, int count, const uint32_t *operators, bool deferrable,
                              bool deferred);
 
+/* Whether the operator of the same name does for another type and its default operator class. */
+ErrorData *zdm_exclusion_operator_fits(uint32_t given, uint32_t type, uint32_t access_method,
+                                       bool *fits);
+
 /* generation.c */
 
 /* Gives a stored generated column another expression, and writes no row. ACCESS EXCLUSIVE on the

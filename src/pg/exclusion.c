@@ -14,6 +14,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_operator.h"
+#include "commands/defrem.h"
 #include "nodes/execnodes.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_oper.h"
@@ -25,7 +26,7 @@
 #include "utils/syscache.h"
 
 /* The operator of the same name for another type, found as EXCLUDE ... WITH finds it. */
-static Oid operator_for(Oid given, Oid type) {
+static Oid operator_for(Oid given, Oid type, bool missing_ok) {
     HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(given));
     Form_pg_operator form;
     List *name;
@@ -35,7 +36,7 @@ static Oid operator_for(Oid given, Oid type) {
     name = list_make2(makeString(get_namespace_name(form->oprnamespace)),
                       makeString(pstrdup(NameStr(form->oprname))));
     ReleaseSysCache(tuple);
-    return compatible_oper_opid(name, type, type, false);
+    return compatible_oper_opid(name, type, type, missing_ok);
 }
 
 /* What the index's k-th key holds; not its attribute's type, which is the one that is stored. */
@@ -59,7 +60,7 @@ static void set_operators(Relation relation, Relation index, IndexInfo *info,
     info->ii_ExclusionProcs = palloc(sizeof(Oid) * count);
     info->ii_ExclusionStrats = palloc(sizeof(uint16) * count);
     for (int k = 0; k < count; k++) {
-        Oid chosen = operator_for(operators[k], key_type(relation, info, k, &expression));
+        Oid chosen = operator_for(operators[k], key_type(relation, info, k, &expression), false);
         int strategy = get_op_opfamily_strategy(chosen, index->rd_opfamily[k]);
 
         if (get_commutator(chosen) != chosen || strategy == 0)
@@ -71,6 +72,17 @@ static void set_operators(Relation relation, Relation index, IndexInfo *info,
         info->ii_ExclusionProcs[k] = get_opcode(chosen);
         info->ii_ExclusionStrats[k] = strategy;
     }
+}
+
+ErrorData *zdm_exclusion_operator_fits(uint32_t given, uint32_t type, uint32_t access_method,
+                                       bool *fits) {
+    GUARD_BEGIN();
+    Oid opclass = GetDefaultOpClass(type, access_method);
+    Oid chosen = operator_for(given, type, true);
+
+    *fits = OidIsValid(opclass) && OidIsValid(chosen) && get_commutator(chosen) == chosen &&
+            get_op_opfamily_strategy(chosen, get_opclass_family(opclass)) != 0;
+    GUARD_END();
 }
 
 static void mark_exclusion(Oid index) {

@@ -1,5 +1,6 @@
 #include "step/proof.hpp"
 
+#include "carry/exclusion.hpp"
 #include "carry/generated.hpp"
 
 #include "core/no_postgres.hpp"
@@ -7,11 +8,12 @@
 namespace zdm {
 
 bool is_proof(const Step &part) {
-    return part.kind == "add_constraint" || part.kind == guard_generated_step;
+    return part.kind == "add_constraint" || part.kind == enforce_exclusion_step ||
+           part.kind == guard_generated_step;
 }
 
 void withdraw_proof(const CarryScope &scope, const Step &proof) {
-    if (proof.kind == "add_constraint")
+    if (proof.kind != guard_generated_step)
         query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", scope.table,
                           Identifier(proof.object)));
     else

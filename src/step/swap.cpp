@@ -116,9 +116,13 @@ class Swap final : public StepKind {
             if (fingerprints(turn.migration) != before || !sync_triggers_are_intact(turn.migration))
                 return Outcome::more();
             const auto tables = carried_tables(turn.migration);
-            if (count_misfits(tables, Side::new_side) != 0)
-                return Outcome::back_to(ordinal_of(turn.migration, guard_generated_step),
-                                        "rows were written since that would not do after cutover");
+            if (const int64_t misfits = count_misfits(tables, Side::new_side))
+                return misfits > 0
+                           ? Outcome::back_to(
+                                 ordinal_of(turn.migration, guard_generated_step),
+                                 "rows were written since that would not do after cutover")
+                           : Outcome::back_to(ordinal_of(turn.migration, "survey"),
+                                              "what was built to prove the new side is gone");
             exchange(tables, true);
             // Its way to soak is nothing; from now on its undo is the first half of revert.
             for (const auto &other : load_steps(turn.migration.id))

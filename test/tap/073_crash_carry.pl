@@ -28,6 +28,7 @@ my $tables = q{
     CREATE UNIQUE INDEX customer_name ON customer (name, id);
     CREATE VIEW debtor AS SELECT c.id, c.name, sum(i.total) AS total FROM customer c JOIN invoice i ON i.customer = c.id GROUP BY c.id, c.name;
     ALTER TABLE invoice ADD CONSTRAINT of_somebody CHECK (customer > 0);
+    ALTER TABLE invoice ADD CONSTRAINT once EXCLUDE USING btree (customer WITH =, id WITH =) WHERE (total > 0);
     INSERT INTO customer (name, referrer) SELECT 'n' || g, CASE WHEN g > 1 THEN g / 2 END FROM generate_series(1, 20000) g;
     INSERT INTO invoice SELECT g, 1 + g % 20000, g FROM generate_series(1, 60000) g;
     INSERT INTO line SELECT g, 1 + g % 60000, 1 + g % 20000, g % 200 FROM generate_series(1, 100000) g;
