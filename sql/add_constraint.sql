@@ -149,7 +149,7 @@ CALL zdm.wait('public.p.p_w', 'done', 60);
 SELECT relation::regclass, key FROM zdm.discrepancy WHERE name = 'public.p.p_w' ORDER BY 1;
 SELECT zdm.abort('public.p.p_w');
 CALL zdm.wait('public.p.p_w', 'aborted', 60);
-SELECT zdm.add_constraint('p', 'p_u', 'UNIQUE (id, v)');
+SELECT zdm.add_constraint('p', 'p_u', 'UNIQUE (id, v) WITH (fillfactor = 50)');
 SELECT zdm.add_constraint('p_1', 'p_u', 'UNIQUE (id, v)');
 CALL zdm.wait('public.p_1.p_u', 'done', 60);
 SELECT zdm.add_constraint('keyless', 'keyless_p', 'EXCLUDE USING btree (a WITH =)');

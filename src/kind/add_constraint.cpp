@@ -7,6 +7,7 @@
 #include "kind/not_null_proof.hpp"
 #include "state/index.hpp"
 #include "state/names.hpp"
+#include "step/partitioned_index.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -102,10 +103,12 @@ void check_kind(const Table &table, const std::string &name, const Request &requ
                "every write until it is built; ALTER TABLE in a maintenance window");
     if (type == 'n')
         refuse(table, name, "it is no constraint of the table but NOT NULL; use zdm.set_not_null");
-    if (table.partitioned && request.is_key())
+    if (table.partitioned && request.is_key() &&
+        (request.parsed.index != nullptr || request.parsed.tablespace != nullptr ||
+         request.parsed.options[0] != '\0'))
         refuse(table, name,
-               "the server cannot make a constraint of a partitioned table from an index that was "
-               "built online; SELECT zdm.create_index('CREATE UNIQUE INDEX ...') demands the same");
+               "the key of a partitioned table is built partition by partition, without options of "
+               "its index");
     if (table.partitioned && type == 'f' && !zdm_has_not_valid_partitioned_foreign_key())
         refuse(table, name,
                "this server version adds a foreign key to a partitioned table only with all rows "
@@ -115,6 +118,24 @@ void check_kind(const Table &table, const std::string &name, const Request &requ
                {table.relation})
              .empty())
         refuse(table, name, "the table has children by inheritance, which would be locked too");
+}
+
+// The server keeps each partition's rows unique, so a key has to tell the partition.
+void check_partition_keys(const Table &table, const std::string &name, const Request &request) {
+    const Rows rows = query(
+        R"(SELECT format('%I.%I', n.nspname, c.relname), pg_get_partkeydef(c.oid)
+             FROM pg_partition_tree($1::oid::regclass) t JOIN pg_partitioned_table p ON p.partrelid = t.relid
+             JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE p.partexprs IS NOT NULL
+               OR EXISTS (SELECT FROM unnest(p.partattrs::int2[]) AS u(n) JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.n
+                           WHERE quote_ident(a.attname) <> ALL (string_to_array($2, E'\x01')))
+            ORDER BY t.level, 1 LIMIT 1)",
+        {table.relation, fmt::format("{}", fmt::join(request.columns, "\x01"))});
+    if (rows.empty()) return;
+    refuse(table, name,
+           fmt::format("a key of a partitioned table must have all columns that it is partitioned "
+                       "by, and {} is partitioned by {}",
+                       rows.text(0, 0), rows.text(0, 1)));
 }
 
 void check_columns(const Table &table, const Request &request) {
@@ -260,6 +281,31 @@ std::vector<std::string> nullable_columns(const Table &table, const Request &req
     return columns;
 }
 
+// Without its partitions first, which reads no row; then theirs, one by one.
+std::function<std::vector<Step>(const Migration &)> partitioned_key_plan(const Table &table,
+                                                                         const std::string &name,
+                                                                         const Request &request) {
+    const ZdmConstraint &parsed = request.parsed;
+    const std::string statement = fmt::format("CREATE UNIQUE INDEX {} ON {} {}", Identifier(name),
+                                              table.quoted, parsed.index_body);
+    const std::string text = parsed.text + std::string(parsed.timing);
+    const auto columns =
+        parsed.type == 'p' ? nullable_columns(table, request) : std::vector<std::string>();
+    return [=](const Migration &migration) {
+        std::vector<Step> steps = not_null_steps(table, migration, columns);
+        steps.push_back(
+            {0, Phase::build, "create_partitioned_key", name,
+             fmt::format("Make constraint {} without its partitions, which reads no row",
+                         Identifier(name)),
+             fmt::format("ALTER TABLE ONLY {} ADD CONSTRAINT {} {}", table.quoted, Identifier(name),
+                         text),
+             "ACCESS EXCLUSIVE"});
+        for (auto &step : partition_index_steps(migration, name, statement))
+            steps.push_back(std::move(step));
+        return steps;
+    };
+}
+
 // The index, and the constraint that adopts it. Everything as text: the parsed request does not
 // outlive the call.
 std::function<std::vector<Step>(const Migration &)> key_plan(const Table &table,
@@ -319,6 +365,7 @@ void complete(Draft &draft, const Table &table, const std::string &name,
               Identifier(name), table.name);
     if (there == There::valid) return;  // nothing to do, and the caller's deploy goes on
     if (there == There::absent) check_names(table, name, request);
+    if (table.partitioned && request.is_key()) check_partition_keys(table, name, request);
     if (request.parsed.type == 'f') check_foreign_key(draft, table, name, request);
 
     draft.direct = {
@@ -327,7 +374,8 @@ void complete(Draft &draft, const Table &table, const std::string &name,
                           plain_text(request))
             : fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", table.quoted, Identifier(name))};
     if (request.is_key())
-        draft.plan = key_plan(table, name, request);
+        draft.plan = table.partitioned ? partitioned_key_plan(table, name, request)
+                                       : key_plan(table, name, request);
     else
         draft.steps = condition_steps(table, name, request, there);
 }

@@ -122,10 +122,17 @@ ErrorData *zdm_index_choose_name(uint32_t index, const char **name) {
     TupleDesc descriptor = RelationGetDescr(rel);
     List *names = NIL;
 
+    bool primary = rel->rd_index->indisprimary;
+    bool constraint = OidIsValid(get_index_constraint(index));
+
     for (int i = 0; i < descriptor->natts; i++)
         names = lappend(names, pstrdup(NameStr(TupleDescAttr(descriptor, i)->attname)));
-    *name = ChooseRelationName(get_rel_name(rel->rd_index->indrelid), name_addition(names), "idx",
-                               RelationGetNamespace(rel), false);
+    *name = ChooseRelationName(get_rel_name(rel->rd_index->indrelid),
+                               primary ? NULL : name_addition(names),
+                               primary      ? "pkey"
+                               : constraint ? "key"
+                                            : "idx",
+                               RelationGetNamespace(rel), constraint);
     index_close(rel, NoLock);
     GUARD_END();
 }

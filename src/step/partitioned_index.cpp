@@ -1,5 +1,6 @@
-// create_partitioned_index, attach_index, finish_index: an index on a partitioned table, partition
-// by partition.
+// create_partitioned_index, create_partitioned_key, attach_index, finish_index: an index on a
+// partitioned table, partition by partition; on its own or as that of a key (PRIMARY KEY, UNIQUE),
+// where each part is a constraint as well.
 //
 // First the index of the partitioned table itself and of every partitioned table below it, ON ONLY,
 // which reads no row: they are invalid until every partition has its own. From then on a partition
@@ -51,6 +52,37 @@ std::map<uint32_t, uint32_t> tree_of(uint32_t root_index) {
 void attach(uint32_t parent, const Index &child) {
     query(fmt::format("ALTER INDEX {} ATTACH PARTITION {}", find_index(parent)->quoted,
                       child.quoted));
+}
+
+// The key that an index is of.
+struct Key {
+    std::string definition;  // PRIMARY KEY (...) ..., UNIQUE (...) ...
+    std::string keyword;
+    std::string timing;
+};
+
+std::optional<Key> key_of(uint32_t index) {
+    const Rows rows = query(
+        R"(SELECT pg_get_constraintdef(oid), CASE contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,
+                  CASE WHEN condeferrable THEN ' DEFERRABLE' ELSE '' END || CASE WHEN condeferred THEN ' INITIALLY DEFERRED' ELSE '' END
+             FROM pg_constraint WHERE conindid = $1::oid AND contype IN ('p', 'u'))",
+        {index});
+    if (rows.empty()) return std::nullopt;
+    return Key{rows.text(0, 0), rows.text(0, 1), rows.text(0, 2)};
+}
+
+// CREATE INDEX for the index of a key, which has nothing else to it (kind/add_constraint.cpp).
+std::string key_statement(uint32_t table, const Index &root) {
+    ZdmConstraint parsed{};
+    check(zdm_constraint_parse(table, root.name.c_str(), key_of(root.oid)->definition.c_str(),
+                               &parsed));
+    return fmt::format("CREATE UNIQUE INDEX {} ON {} {}", Identifier(root.name),
+                       *quoted_relation(table), parsed.index_body);
+}
+
+void add_key(uint32_t table, const std::string &name, const std::string &definition) {
+    query(fmt::format("ALTER TABLE ONLY {} ADD CONSTRAINT {} {}", *quoted_relation(table),
+                      Identifier(name), definition));
 }
 
 void give_servers_name(const Index &index) {
@@ -113,11 +145,13 @@ namespace {
 
 class CreatePartitionedIndex final : public StepKind {
   public:
-    const char *name() const override { return "create_partitioned_index"; }
+    CreatePartitionedIndex(const char *name, bool of_key) noexcept : name_(name), of_key_(of_key) {}
+
+    const char *name() const override { return name_; }
 
     Outcome run(Turn &turn, const Step &step) const override {
         LockRequest request;
-        request.mode = ZDM_SHARE;
+        request.mode = of_key_ ? ZDM_ACCESS_EXCLUSIVE : ZDM_SHARE;
         in_turn(turn, [&] {
             request.relations = {turn.migration.relation};
             for (const auto &part : parts_of(turn.migration.relation))
@@ -125,11 +159,11 @@ class CreatePartitionedIndex final : public StepKind {
         });
         return under_lock_on(turn, step, request, [&] {
             enter_phase(turn, Phase::build);
-            create_upper_indexes(turn, step);
+            const std::string statement = create_upper_indexes(turn, step);
             // As zdm's own role: the table's owner has no rights on zdm's tables, and needs none.
             delete_steps_after(turn.migration, step.ordinal);
             insert_steps(turn.migration,
-                         partition_index_steps(turn.migration, step.object, step.sql));
+                         partition_index_steps(turn.migration, step.object, statement));
             return Outcome::finished();
         });
     }
@@ -145,40 +179,61 @@ class CreatePartitionedIndex final : public StepKind {
             turn, step, ZDM_ACCESS_EXCLUSIVE,
             [&] {
                 const auto index = find_index(turn.migration.relation, step.object);
-                if (index) query(fmt::format("DROP INDEX {}", index->quoted));
+                if (index && of_key_)
+                    query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}",
+                                      *quoted_relation(turn.migration.relation),
+                                      Identifier(step.object)));
+                else if (index)
+                    query(fmt::format("DROP INDEX {}", index->quoted));
                 return Outcome::finished();
             },
             "undone");
     }
 
   private:
-    static void create_upper_indexes(const Turn &turn, const Step &step) {
+    // Returns the statement that the leaves' indexes are built by.
+    std::string create_upper_indexes(const Turn &turn, const Step &step) const {
         const uint32_t table = turn.migration.relation;
         if (!find_index(table, step.object))
-            query(index_text(step.sql, table, step.object, IndexBuild::only));
-        const uint32_t root = find_index(table, step.object)->oid;
+            query(of_key_ ? step.sql : index_text(step.sql, table, step.object, IndexBuild::only));
+        const Index root = *find_index(table, step.object);
         for (const auto &part : parts_of(table)) {
-            const auto tree = tree_of(root);
+            const auto tree = tree_of(root.oid);
             if (part.leaf || tree.count(part.relation) > 0) continue;
             const std::string shadow = shadow_name(turn.migration, part.relation);
-            query(index_text(step.sql, part.relation, shadow, IndexBuild::only));
+            if (of_key_)
+                add_key(part.relation, shadow, key_of(root.oid)->definition);
+            else
+                query(index_text(step.sql, part.relation, shadow, IndexBuild::only));
             const auto index = find_index(part.relation, shadow);
             attach(tree.at(part.parent), *index);
             give_servers_name(*index);
         }
+        return of_key_ ? key_statement(table, root) : step.sql;
     }
-} const create_partitioned_index;
+
+    const char *name_;
+    bool of_key_;
+};
+
+constexpr const char *index_step = "create_partitioned_index", *key_step = "create_partitioned_key";
+const CreatePartitionedIndex create_partitioned_index(index_step, false);
+const CreatePartitionedIndex create_partitioned_key(key_step, true);
+
+std::optional<Step> first_step(const Migration &migration) {
+    for (const auto &step : load_steps(migration.id))
+        if (step.kind == index_step || step.kind == key_step) return step;
+    return std::nullopt;
+}
 
 std::optional<Index> root_index(const Turn &turn) {
-    for (const auto &step : load_steps(turn.migration.id))
-        if (step.kind == "create_partitioned_index")
-            return find_index(turn.migration.relation, step.object);
-    return std::nullopt;
+    const auto step = first_step(turn.migration);
+    return step ? find_index(turn.migration.relation, step->object) : std::nullopt;
 }
 
 Outcome start_over(Turn &turn, const char *reason) {
     int ordinal = 0;
-    in_turn(turn, [&] { ordinal = ordinal_of(turn.migration, "create_partitioned_index"); });
+    in_turn(turn, [&] { ordinal = first_step(turn.migration)->ordinal; });
     return Outcome::back_to(ordinal, reason);
 }
 
@@ -188,6 +243,7 @@ class AttachIndex final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         std::optional<Index> child;
+        std::optional<Key> key, own_key;
         uint32_t parent = 0;
         bool needless = false, lost = false;
         in_turn(turn, [&] {
@@ -204,7 +260,10 @@ class AttachIndex final : public StepKind {
             child = find_index(step.related, step.object);
             const auto above = tree.find(part->parent);
             lost = !child || !child->valid || above == tree.end();
-            if (!lost) parent = above->second;
+            if (lost) return;
+            parent = above->second;
+            key = key_of(root->oid);
+            own_key = key_of(child->oid);
         });
         if (lost) return start_over(turn, "an index was dropped by somebody");
         if (needless) {
@@ -213,7 +272,12 @@ class AttachIndex final : public StepKind {
         }
         LockRequest request;  // of the leaf's index: every plan that may use it looks at it
         request.relations = {child->oid};
+        if (key && !own_key) request.relations.push_back(step.related);
         return under_lock_on(turn, step, request, [&] {
+            if (key && !own_key)
+                query(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}{}",
+                                  *quoted_relation(step.related), Identifier(child->name),
+                                  key->keyword, Identifier(child->name), key->timing));
             check(zdm_lock_relations(1, &parent, ZDM_SHARE_UPDATE_EXCLUSIVE,
                                      turn.settings.lock_timeout_ms));
             attach(parent, *child);
