@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "step/interruptible.hpp"
+#include "step/pass.hpp"
 #include "step/utility.hpp"
 
 #include "core/no_postgres.hpp"
@@ -45,7 +46,10 @@ void vacuum_if_due(Turn &turn, const Scan &scan) {
         if (due) note_vacuum(scan, moved);
     });
     const double duty = turn.pacer.duty(turn.settings);
-    if (due) interruptible(turn, [&] { return vacuum(scan, duty); });
+    if (!due) return;
+    // Until the next box says otherwise.
+    note_slowness(turn, fmt::format("vacuums {} between two boxes", scan.relation_name));
+    interruptible(turn, [&] { return vacuum(scan, duty); });
 }
 
 }  // namespace zdm
