@@ -4,35 +4,22 @@
 // counts.
 #include "carry/privilege.hpp"
 
+#include "carry/column_pairs.hpp"
+
 #include "core/no_postgres.hpp"
 
 namespace zdm {
 
 void share_privileges(const std::vector<const CarryScope *> &scopes, Side side) {
-    const Side other = side == Side::new_side ? Side::old_side : Side::new_side;
-    std::vector<std::string> tables, from, to, keep;
-    for (const auto *scope : scopes) {
-        if (!scope->is_paired()) continue;
-        for (size_t pair = 0; pair < scope->mapping.old_columns.size(); ++pair) {
-            tables.push_back(std::to_string(scope->migration.relation));
-            from.push_back(column_at(*scope, other, pair).current_name(scope->soak_names));
-            to.push_back(column_at(*scope, side, pair).current_name(scope->soak_names));
-            keep.push_back(scope->keeps_names() ? "f" : "t");
-        }
-    }
-    if (tables.empty()) return;
-    const auto joined = [](const std::vector<std::string> &texts) {
-        return fmt::format("{}", fmt::join(texts, "\x01"));
-    };
-    const Rows rows = query(
-        R"(SELECT f.attrelid, f.attnum, t.attnum, p.keep::boolean
-             FROM unnest(string_to_array($1, E'\x01'), string_to_array($2, E'\x01'), string_to_array($3, E'\x01'),
-                         string_to_array($4, E'\x01')) AS p(root, source, target, keep)
-            CROSS JOIN LATERAL (SELECT p.root::oid UNION SELECT relid FROM pg_partition_tree(p.root::oid::regclass)) AS r(relation)
-             JOIN pg_attribute f ON f.attrelid = r.relation AND f.attname = p.source
-             JOIN pg_attribute t ON t.attrelid = r.relation AND t.attname = p.target
+    const std::string pairs = column_pairs(scopes, side);
+    if (pairs.empty()) return;
+    const Rows rows = query(fmt::format(
+        R"(SELECT f.attrelid, f.attnum, t.attnum, both_names FROM {}
+            CROSS JOIN LATERAL (SELECT root UNION SELECT relid FROM pg_partition_tree(root::regclass)) AS r(relation)
+             JOIN pg_attribute f ON f.attrelid = r.relation AND f.attname = source
+             JOIN pg_attribute t ON t.attrelid = r.relation AND t.attname = target
             WHERE f.attacl IS DISTINCT FROM t.attacl)",
-        {joined(tables), joined(from), joined(to), joined(keep)});
+        pairs));
     for (size_t row = 0; row < rows.size(); ++row)
         check(zdm_column_share_acl(rows.oid(row, 0), static_cast<int>(rows.integer(row, 1)),
                                    static_cast<int>(rows.integer(row, 2)), rows.boolean(row, 3)));

@@ -93,8 +93,7 @@ Column column_for_migration(const Table &table, const std::string &name) {
               Identifier(name));
     const Rows rows = query(
         R"(SELECT a.attgenerated,
-                  EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = a.attrelid AND a.attnum = ANY (p.partattrs::int2[])),
-                  EXISTS (SELECT FROM pg_seclabel s WHERE s.objoid = a.attrelid AND s.classoid = 'pg_class'::regclass AND s.objsubid = a.attnum)
+                  EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = a.attrelid AND a.attnum = ANY (p.partattrs::int2[]))
              FROM pg_attribute a
             WHERE a.attrelid = $1::oid AND a.attnum = $2::smallint)",
         {table.relation, column->attnum});
@@ -106,9 +105,6 @@ Column column_for_migration(const Table &table, const std::string &name) {
         refuse("is a generated column",
                "change the columns that it is computed from, or drop and add it");
     if (rows.boolean(0, 1)) refuse("is part of the partition key", "it cannot be changed at all");
-    if (rows.boolean(0, 2))
-        refuse("has a security label, which cannot come along yet",
-               "drop it first and set it again after cutover");
     return *column;
 }
 

@@ -84,6 +84,14 @@ void check_columns(const Table &table, Part &part) {
                  {table.relation, column.attnum})
                  .empty())
             refuse(table, part, fmt::format("{} is an identity column", Identifier(name)));
+        if (!query("SELECT FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = "
+                   "$1::oid AND objsubid = $2::integer",
+                   {table.relation, column.attnum})
+                 .empty())
+            refuse(table, part,
+                   fmt::format("{} has a security label, and what that hides would be read in the "
+                               "new table",
+                               Identifier(name)));
     }
 }
 

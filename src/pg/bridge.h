@@ -128,6 +128,10 @@ ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes);
 /* The same by a tablespace's name; NULL: the database's own. */
 ErrorData *zdm_tablespace_free(const char *tablespace, double *bytes);
 
+/* security_label.c. label NULL: none. */
+ErrorData *zdm_column_set_label(uint32_t relation, int column, const char *provider,
+                                const char *label);
+
 /* vacuum.c: for a VACUUM of the relation. Locks it for the session (SHARE UPDATE EXCLUSIVE) where
  * that is free, and from then on cancels this session's statement (57014) within some ms when
  * anybody waits for a lock on the relation. duty: share of the time that it may take. */

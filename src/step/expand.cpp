@@ -3,6 +3,7 @@
 // (and ours, which is stronger) waits for writers that are in mid-transaction, so none is missed.
 #include "carry/carrier.hpp"
 #include "carry/privilege.hpp"
+#include "carry/security_label.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
 
@@ -43,6 +44,7 @@ class Expand final : public StepKind {
                                   Identifier(column.name), column.type));
             try_defaults(scope);
             share_privileges({&scope}, Side::new_side);
+            share_security_labels({&scope}, Side::new_side);
             create_sync_trigger(scope);
             if (turn.migration.phase < Phase::expand) set_phase(turn.migration, Phase::expand);
             return Outcome::finished();

@@ -9,6 +9,7 @@
 #include "carry/index_definition.hpp"
 #include "carry/plan.hpp"
 #include "carry/privilege.hpp"
+#include "carry/security_label.hpp"
 #include "step/lock.hpp"
 #include "step/old_snapshot.hpp"
 #include "step/proof.hpp"
@@ -69,6 +70,7 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
     for (const auto &one : carried)
         one.carrier->settle(*one.scope, *one.carried, to_soak ? Side::new_side : Side::old_side);
     share_privileges(scopes, to_soak ? Side::new_side : Side::old_side);
+    share_security_labels(scopes, to_soak ? Side::new_side : Side::old_side);
     name_index_columns(scopes);
     for (const auto &table : tables) create_sync_trigger(table.scope);
 }
