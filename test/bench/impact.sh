@@ -216,7 +216,7 @@ say "Impact on $clients clients: $(thousands "$rows") rows, $rounds rounds, at m
 require_compiler
 require_server
 build_zdm
-start_cluster autovacuum=off shared_buffers=512MB max_wal_size=8GB checkpoint_timeout=1h max_worker_processes=16
+start_cluster shared_preload_libraries=zdm autovacuum=off shared_buffers=512MB max_wal_size=8GB checkpoint_timeout=1h max_worker_processes=16
 create_application_database
 create_source
 find_peak
