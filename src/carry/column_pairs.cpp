@@ -17,8 +17,12 @@ std::string column_pairs(const std::vector<const CarryScope *> &scopes, Side sid
                             !scope->keeps_names()));
     }
     if (pairs.empty()) return "";
-    return fmt::format("(VALUES {}) AS pair(root, source, target, both_names)",
-                       fmt::join(pairs, ", "));
+    return fmt::format(
+        R"((VALUES {}) AS pair(root, source_name, target_name, both_names)
+            CROSS JOIN LATERAL (SELECT root UNION SELECT relid FROM pg_partition_tree(root::regclass)) AS r(relation)
+             JOIN pg_attribute source ON source.attrelid = r.relation AND source.attname = source_name
+             JOIN pg_attribute target ON target.attrelid = r.relation AND target.attname = target_name)",
+        fmt::join(pairs, ", "));
 }
 
 }  // namespace zdm

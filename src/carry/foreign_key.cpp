@@ -56,16 +56,6 @@ bool ends_with(const std::string &text, std::string_view end) {
     return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-std::vector<std::string> split(const std::string &text) {
-    std::vector<std::string> parts;
-    for (size_t from = 0; !text.empty() && from <= text.size();) {
-        const size_t to = std::min(text.find('\x01', from), text.size());
-        parts.push_back(text.substr(from, to - from));
-        from = to + 1;
-    }
-    return parts;
-}
-
 struct Key {
     uint32_t oid = 0;
     std::string name;
@@ -225,9 +215,9 @@ class ForeignKey final : public Carrier {
         key.name = rows.text(row, 1);
         key.from = end(2, 4);
         key.to = end(3, 5);
-        key.from_columns = split(rows.text(row, 6));
-        key.to_columns = split(rows.text(row, 7));
-        key.set_columns = split(rows.text(row, 8));
+        key.from_columns = split(rows.text(row, 6), '\x01');
+        key.to_columns = split(rows.text(row, 7), '\x01');
+        key.set_columns = split(rows.text(row, 8), '\x01');
         key.match = rows.text(row, 9);
         key.on_update = rows.text(row, 10);
         key.on_delete = rows.text(row, 11);

@@ -60,12 +60,7 @@ class NamedText final : public Carrier {
     }
 
     void put_on(const CarryScope &, const Carried &carried, Side) const override {
-        const std::string &text = carried.definition;
-        for (size_t from = 0; from < text.size();) {
-            const size_t to = std::min(text.find('\x01', from), text.size());
-            query(text.substr(from, to - from));
-            from = to == text.size() ? to : to + 1;
-        }
+        for (const auto &statement : split(carried.definition, '\x01')) query(statement);
     }
 
     // Made anew, a trigger lists the columns of its text alone.

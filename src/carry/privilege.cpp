@@ -13,13 +13,10 @@ namespace zdm {
 void share_privileges(const std::vector<const CarryScope *> &scopes, Side side) {
     const std::string pairs = column_pairs(scopes, side);
     if (pairs.empty()) return;
-    const Rows rows = query(fmt::format(
-        R"(SELECT f.attrelid, f.attnum, t.attnum, both_names FROM {}
-            CROSS JOIN LATERAL (SELECT root UNION SELECT relid FROM pg_partition_tree(root::regclass)) AS r(relation)
-             JOIN pg_attribute f ON f.attrelid = r.relation AND f.attname = source
-             JOIN pg_attribute t ON t.attrelid = r.relation AND t.attname = target
-            WHERE f.attacl IS DISTINCT FROM t.attacl)",
-        pairs));
+    const Rows rows = query(
+        fmt::format("SELECT source.attrelid, source.attnum, target.attnum, both_names FROM {} "
+                    "WHERE source.attacl IS DISTINCT FROM target.attacl",
+                    pairs));
     for (size_t row = 0; row < rows.size(); ++row)
         check(zdm_column_share_acl(rows.oid(row, 0), static_cast<int>(rows.integer(row, 1)),
                                    static_cast<int>(rows.integer(row, 2)), rows.boolean(row, 3)));

@@ -15,17 +15,12 @@ void share_security_labels(const std::vector<const CarryScope *> &scopes, Side s
     const Rows rows = query(fmt::format(
         R"(WITH label AS (SELECT objoid, objsubid, provider, label FROM pg_seclabel
                            WHERE classoid = 'pg_class'::regclass AND objsubid > 0),
-           columns AS (
-               SELECT f.attrelid, f.attnum AS source, t.attnum AS target FROM {}
-                CROSS JOIN LATERAL (SELECT root UNION SELECT relid FROM pg_partition_tree(root::regclass)) AS r(relation)
-                 JOIN pg_attribute f ON f.attrelid = r.relation AND f.attname = source
-                 JOIN pg_attribute t ON t.attrelid = r.relation AND t.attname = target)
-           SELECT c.attrelid, c.target, p.provider, f.label
-             FROM columns c
-             JOIN (SELECT DISTINCT objoid, provider FROM label) p ON p.objoid = c.attrelid
-             LEFT JOIN label f ON (f.objoid, f.objsubid, f.provider) = (c.attrelid, c.source, p.provider)
-             LEFT JOIN label t ON (t.objoid, t.objsubid, t.provider) = (c.attrelid, c.target, p.provider)
-            WHERE f.label IS DISTINCT FROM t.label)",
+           labelled AS (SELECT DISTINCT objoid, provider FROM label)
+           SELECT target.attrelid, target.attnum, p.provider, s.label FROM {}
+             JOIN labelled p ON p.objoid = target.attrelid
+             LEFT JOIN label s ON (s.objoid, s.objsubid, s.provider) = (p.objoid, source.attnum, p.provider)
+             LEFT JOIN label t ON (t.objoid, t.objsubid, t.provider) = (p.objoid, target.attnum, p.provider)
+            WHERE s.label IS DISTINCT FROM t.label)",
         pairs));
     for (size_t row = 0; row < rows.size(); ++row)
         check(zdm_column_set_label(rows.oid(row, 0), static_cast<int>(rows.integer(row, 1)),

@@ -10,17 +10,6 @@ namespace {
 
 constexpr uint32_t pg_statistic_ext_id = 3381;
 
-// Separated by \x01.
-std::vector<std::string> parts_of(const std::string &text) {
-    std::vector<std::string> parts;
-    for (size_t from = 0; from < text.size();) {
-        const size_t to = std::min(text.find('\x01', from), text.size());
-        parts.push_back(text.substr(from, to - from));
-        from = to + 1;
-    }
-    return parts;
-}
-
 class Statistics final : public Carrier {
   public:
     const char *name() const override { return "statistics"; }
@@ -48,12 +37,12 @@ class Statistics final : public Carrier {
             const std::string object = rows.text(row, 1);
             const std::string shadow = new_object_name(scope.migration.id, object);
             std::vector<std::string> keys;
-            for (const auto &column : parts_of(rows.text(row, 4))) {
+            for (const auto &column : split(rows.text(row, 4), '\x01')) {
                 const auto pair = pair_at(scope, column);
                 keys.push_back(quote(
                     Identifier(pair ? column_at(scope, Side::new_side, *pair).name : column)));
             }
-            for (const auto &expression : parts_of(rows.text(row, 7)))
+            for (const auto &expression : split(rows.text(row, 7), '\x01'))
                 keys.push_back(
                     fmt::format("({})", rebound(scope, expression, Side::new_side, Names::before,
                                                 fmt::format("statistics {}", Identifier(object)))));
@@ -95,7 +84,7 @@ class Statistics final : public Carrier {
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         rename(scope, name_of_side(scope, carried, side), carried.object);
         if (side == Side::old_side) return;
-        for (const auto &statement : parts_of(carried.definition)) query(statement);
+        for (const auto &statement : split(carried.definition, '\x01')) query(statement);
     }
 
   private:

@@ -52,7 +52,7 @@ static void connect_to(Oid database, const char *application_name) {
     /* Whoever waits longest for us is not kept waiting by the detector: it is us who steps aside,
      * and an autovacuum in our way is cancelled as for anybody who waits (ProcSleep). */
     set_session("deadlock_timeout", "20ms");
-    set_session("jit", "off");
+    set_session("jit", "off"); /* as spi.c pins it */
     set_session("lock_timeout", "0");
 }
 

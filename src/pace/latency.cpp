@@ -45,9 +45,8 @@ class Latency final : public Signal {
         Reading reading;
         reading.ceiling = history.value;
         reading.text = fmt::format(
-            "p{} of others' statements {:.2f} ms beside it, {:.2f} ms without "
-            "(zdm.max_latency_ratio "
-            "{:g})",
+            "p{} of others' statements {:.2f} ms beside it, {:.2f} ms "
+            "without (zdm.max_latency_ratio {:g})",
             latest.percentile, latest.active_ms, latest.quiet_ms, limit);
         return reading;
     }

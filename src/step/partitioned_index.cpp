@@ -59,25 +59,20 @@ struct Key {
     std::string definition;  // PRIMARY KEY (...) ..., UNIQUE (...) ...
     std::string keyword;
     std::string timing;
+    std::string index_body;
 };
 
-std::optional<Key> key_of(uint32_t index) {
+std::optional<Key> key_of(const Index &index) {
     const Rows rows = query(
-        R"(SELECT pg_get_constraintdef(oid), CASE contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,
-                  CASE WHEN condeferrable THEN ' DEFERRABLE' ELSE '' END || CASE WHEN condeferred THEN ' INITIALLY DEFERRED' ELSE '' END
-             FROM pg_constraint WHERE conindid = $1::oid AND contype IN ('p', 'u'))",
-        {index});
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conindid = $1::oid AND contype "
+        "IN ('p', 'u')",
+        {index.oid});
     if (rows.empty()) return std::nullopt;
-    return Key{rows.text(0, 0), rows.text(0, 1), rows.text(0, 2)};
-}
-
-// CREATE INDEX for the index of a key, which has nothing else to it (kind/add_constraint.cpp).
-std::string key_statement(uint32_t table, const Index &root) {
+    const std::string definition = rows.text(0, 0);
     ZdmConstraint parsed{};
-    check(zdm_constraint_parse(table, root.name.c_str(), key_of(root.oid)->definition.c_str(),
-                               &parsed));
-    return fmt::format("CREATE UNIQUE INDEX {} ON {} {}", Identifier(root.name),
-                       *quoted_relation(table), parsed.index_body);
+    check(zdm_constraint_parse(index.relation, index.name.c_str(), definition.c_str(), &parsed));
+    return Key{definition, parsed.type == 'p' ? "PRIMARY KEY" : "UNIQUE", parsed.timing,
+               parsed.index_body};
 }
 
 void add_key(uint32_t table, const std::string &name, const std::string &definition) {
@@ -197,19 +192,23 @@ class CreatePartitionedIndex final : public StepKind {
         if (!find_index(table, step.object))
             query(of_key_ ? step.sql : index_text(step.sql, table, step.object, IndexBuild::only));
         const Index root = *find_index(table, step.object);
+        const auto key = of_key_ ? key_of(root) : std::nullopt;
         for (const auto &part : parts_of(table)) {
             const auto tree = tree_of(root.oid);
             if (part.leaf || tree.count(part.relation) > 0) continue;
             const std::string shadow = shadow_name(turn.migration, part.relation);
-            if (of_key_)
-                add_key(part.relation, shadow, key_of(root.oid)->definition);
+            if (key)
+                add_key(part.relation, shadow, key->definition);
             else
                 query(index_text(step.sql, part.relation, shadow, IndexBuild::only));
             const auto index = find_index(part.relation, shadow);
             attach(tree.at(part.parent), *index);
             give_servers_name(*index);
         }
-        return of_key_ ? key_statement(table, root) : step.sql;
+        // A key's index has nothing else to it (kind/add_constraint.cpp).
+        return key ? fmt::format("CREATE UNIQUE INDEX {} ON {} {}", Identifier(root.name),
+                                 *quoted_relation(table), key->index_body)
+                   : step.sql;
     }
 
     const char *name_;
@@ -243,9 +242,9 @@ class AttachIndex final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         std::optional<Index> child;
-        std::optional<Key> key, own_key;
+        std::optional<Key> key;
         uint32_t parent = 0;
-        bool needless = false, lost = false;
+        bool needless = false, lost = false, is_key = false;
         in_turn(turn, [&] {
             const auto root = root_index(turn);
             lost = !root;
@@ -262,8 +261,8 @@ class AttachIndex final : public StepKind {
             lost = !child || !child->valid || above == tree.end();
             if (lost) return;
             parent = above->second;
-            key = key_of(root->oid);
-            own_key = key_of(child->oid);
+            key = key_of(*root);
+            is_key = key_of(*child).has_value();
         });
         if (lost) return start_over(turn, "an index was dropped by somebody");
         if (needless) {
@@ -272,9 +271,9 @@ class AttachIndex final : public StepKind {
         }
         LockRequest request;  // of the leaf's index: every plan that may use it looks at it
         request.relations = {child->oid};
-        if (key && !own_key) request.relations.push_back(step.related);
+        if (key && !is_key) request.relations.push_back(step.related);
         return under_lock_on(turn, step, request, [&] {
-            if (key && !own_key)
+            if (key && !is_key)
                 query(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}{}",
                                   *quoted_relation(step.related), Identifier(child->name),
                                   key->keyword, Identifier(child->name), key->timing));

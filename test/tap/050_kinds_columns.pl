@@ -2,10 +2,13 @@
 # the schema is the one that plain DDL makes, and so are the rows.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Twin;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
@@ -40,16 +43,7 @@ my @changes = (
         q{UPDATE part SET note = '?' WHERE note IS NULL; ALTER TABLE part ALTER note SET NOT NULL} ],
     [ q{zdm.drop_column('account', 'useless', name => 'm')}, 'ALTER TABLE account DROP useless' ]);
 
-sub dump_of
-{
-    my ($database) = @_;
-    my ($out, $err) = run_command([ 'pg_dump', '-s', '-N', 'zdm', '--no-comments', '-d', $node->connstr($database),
-        '-t', 'account', '-t', 'part*' ]);
-    die $err if $err ne '';
-    # Newer minor versions give every dump a key of its own.
-    $out =~ s/^\\(un)?restrict.*\n//mg;
-    return $out;
-}
+sub dump_of { my ($database) = @_; return schema_of($node, $database, [ 'account', 'part*' ], '--no-comments'); }
 
 my $rows = q{SELECT md5(string_agg(a::text, ',' ORDER BY id)) FROM account a UNION ALL SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM part p};
 $node->safe_psql('postgres', 'CREATE DATABASE twin');
