@@ -44,7 +44,9 @@ BEGIN
     CREATE TABLE t (
         id integer PRIMARY KEY, v serial NOT NULL CONSTRAINT t_v_check CHECK (v > 0), w integer,
         CONSTRAINT t_v_key UNIQUE (v),
+        doubled bigint GENERATED ALWAYS AS (v::bigint * 2) STORED,
         CONSTRAINT t_vw_key UNIQUE (w, v) DEFERRABLE INITIALLY DEFERRED,
+        CONSTRAINT t_v_alone EXCLUDE (v WITH =, id WITH =) WHERE (v > 5),
         CONSTRAINT t_v_base FOREIGN KEY (v) REFERENCES base (id) DEFERRABLE);
     INSERT INTO t (id, w) SELECT g, g % 7 FROM generate_series(1, 500) g;
     CREATE TABLE child (v integer REFERENCES t (v) ON UPDATE CASCADE ON DELETE CASCADE, line integer);
@@ -61,6 +63,7 @@ BEGIN
     COMMENT ON COLUMN t.v IS 'the column';
     COMMENT ON CONSTRAINT t_v_check ON t IS 'above nothing';
     COMMENT ON CONSTRAINT t_v_key ON t IS 'once';
+    COMMENT ON CONSTRAINT t_v_alone ON t IS 'alone';
     COMMENT ON CONSTRAINT t_vw_key ON t IS 'once in a group';
     COMMENT ON CONSTRAINT t_v_base ON t IS 'of the base';
     COMMENT ON CONSTRAINT base_pkey ON base IS 'the base itself';
@@ -69,19 +72,21 @@ BEGIN
     COMMENT ON INDEX t_v_key IS 'how the key is kept';
     CREATE STATISTICS together (ndistinct, mcv) ON v, w FROM t;
     COMMENT ON STATISTICS together IS 'together';
+    CREATE STATISTICS remainder (ndistinct) ON (v % 10), w FROM t;
+    COMMENT ON COLUMN t.doubled IS 'twice';
     ALTER TABLE t ENABLE ROW LEVEL SECURITY;
     PERFORM hang(schema);
 END $$;
 SELECT build('one'), build('two');
 CREATE FUNCTION looks(schema text) RETURNS TABLE (line text) LANGUAGE sql AS $$
     SELECT concat_ws(' ', 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attstattarget,
-                     pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum),
+                     pg_get_expr(d.adbin, d.adrelid), a.attgenerated, col_description(c.oid, a.attnum),
                      (SELECT string_agg(o.option_name || '=' || o.option_value, ',') FROM pg_options_to_table(a.attoptions) o WHERE o.option_name <> 'pg_attver'),
                      (SELECT string_agg(CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END || ' ' || g.privilege_type, ',' ORDER BY g.grantee, g.privilege_type) FROM aclexplode(a.attacl) g))
       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
      WHERE c.relnamespace = schema::regnamespace AND c.relkind IN ('r', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL SELECT concat_ws(' ', 'constraint', k.conrelid::regclass, k.conname, pg_get_constraintdef(k.oid), k.convalidated, obj_description(k.oid, 'pg_constraint'))
-      FROM pg_constraint k WHERE k.connamespace = schema::regnamespace AND k.contype IN ('c', 'f', 'p', 'u')
+      FROM pg_constraint k WHERE k.connamespace = schema::regnamespace AND k.contype IN ('c', 'f', 'p', 'u', 'x')
     UNION ALL SELECT concat_ws(' ', 'index', pg_get_indexdef(i.indexrelid), i.indisunique, i.indisprimary, i.indimmediate, i.indisvalid, i.indisclustered, i.indisreplident, obj_description(c.oid, 'pg_class'),
                                (SELECT string_agg(a.attname, ',' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid))
       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = schema::regnamespace
@@ -91,7 +96,7 @@ CREATE FUNCTION looks(schema text) RETURNS TABLE (line text) LANGUAGE sql AS $$
     UNION ALL SELECT concat_ws(' ', 'rule', c.relname, r.rulename, pg_get_ruledef(r.oid)) FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE c.relnamespace = schema::regnamespace
     UNION ALL SELECT concat_ws(' ', 'acl', c.relname, g.grantee::regrole, g.privilege_type) FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) g
      WHERE c.relnamespace = schema::regnamespace AND g.grantee <> 0 AND g.privilege_type <> 'MAINTAIN'
-    UNION ALL SELECT concat_ws(' ', 'statistics', s.stxname, (SELECT string_agg(a.attname, ', ' ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = s.stxrelid AND a.attnum = ANY (s.stxkeys::int2[])), s.stxkind, obj_description(s.oid, 'pg_statistic_ext')) FROM pg_statistic_ext s WHERE s.stxnamespace = schema::regnamespace
+    UNION ALL SELECT concat_ws(' ', 'statistics', s.stxname, (SELECT string_agg(a.attname, ', ' ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = s.stxrelid AND a.attnum = ANY (s.stxkeys::int2[])), pg_get_statisticsobjdef_expressions(s.oid), s.stxkind, obj_description(s.oid, 'pg_statistic_ext')) FROM pg_statistic_ext s WHERE s.stxnamespace = schema::regnamespace
     UNION ALL SELECT concat_ws(' ', 'publication', (SELECT array_agg(n ORDER BY n) FROM unnest(attnames) n), rowfilter) FROM pg_publication_tables WHERE schemaname = schema
     UNION ALL SELECT concat_ws(' ', 'sequence', sequencename, data_type, last_value, pg_get_serial_sequence(schema || '.t', 'v')) FROM pg_sequences WHERE schemaname = schema
 $$;
@@ -127,11 +132,14 @@ CALL zdm.wait('all', 'done', 60);
 
 SELECT unhang('two');
 ALTER TABLE two.base ALTER id TYPE bigint;
+ALTER TABLE two.t DROP doubled;
 ALTER TABLE two.t ALTER v TYPE bigint;
+ALTER TABLE two.t ADD doubled bigint GENERATED ALWAYS AS (v * 2) STORED;
+COMMENT ON COLUMN two.t.doubled IS 'twice';
 ALTER TABLE two.child ALTER v TYPE bigint;
 SELECT hang('two');
 TABLE difference;
-(SELECT id, v, w FROM one.t EXCEPT SELECT id, v, w FROM two.t) UNION ALL (SELECT id, v, w FROM two.t EXCEPT SELECT id, v, w FROM one.t);
+(SELECT id, v, w, doubled FROM one.t EXCEPT SELECT id, v, w, doubled FROM two.t) UNION ALL (SELECT id, v, w, doubled FROM two.t EXCEPT SELECT id, v, w, doubled FROM one.t);
 SELECT split_part(line, ' ', 1) AS kind, count(*) FROM looks('one') GROUP BY 1 ORDER BY 1;
 -- They still do their work.
 INSERT INTO one.t (id, v, w) VALUES (600, -1, 0);

@@ -29,6 +29,7 @@
 // snapshot (horizon_stuck), or rows that others hold (only_held_left).
 //
 // Hot path: no exceptions, no destructors, longjmp may pass.
+#include "hot/breath.hpp"
 #include "hot/fill_page.hpp"
 #include "hot/hot.h"
 
@@ -123,6 +124,7 @@ bool somebody_waits() {
 
 bool must_stop(Box *box) {
     CHECK_FOR_INTERRUPTS();
+    breathe();
     if (somebody_waits()) {
         box->report->waited_for = true;
         return true;

@@ -2,6 +2,7 @@
 // that sees the one sees the other, and a difference is never the fault of the moment.
 //
 // Hot path: no exceptions, no destructors, longjmp may pass.
+#include "hot/breath.hpp"
 #include "hot/describe.hpp"
 #include "hot/hot.h"
 #include "hot/page.hpp"
@@ -142,6 +143,7 @@ extern "C" void zdm_hot_verify(Oid relid, Oid relfilenode, ZdmSyncArguments argu
     BlockNumber block = next_block;
     while (block < end) {
         CHECK_FOR_INTERRUPTS();
+        breathe();
         check_page(&pass, block++, strategy);
         if (budget_us > 0) {
             instr_time now;

@@ -4,7 +4,7 @@
 // to be tried: share = zdm.max_impact / (running sessions / cores). An idle server gives all of the
 // time, one that is a quarter busy a fifth, a full one a twentieth. Measured beside pgbench at a
 // quarter of its peak: boxes of a few ms at a share of 0.10 to 0.25 cost its p99 a factor of 1.1 to
-// 2, without pauses 3 to 60.
+// 2, without pauses 3 to 60. Where others' latency is measured, it corrects this (latency.cpp).
 #include "pace/signal.hpp"
 
 #include <algorithm>

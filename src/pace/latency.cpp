@@ -1,8 +1,9 @@
 // latency: how long others' statements take while we work, against how long they take while we
 // rest. The only signal that says what an application notices, whatever the reason.
 //
-// It answers late and with some chance in it, so it moves a ceiling step by step: down where the
-// ratio is above its limit, up again where it is well below.
+// What a busy server can spare (foreground.cpp) is a careful guess; this corrects it. It answers
+// late and with some chance in it, so it does so step by step: down where the ratio is above its
+// limit, up where it is well below.
 #include "pace/signal.hpp"
 
 #include <algorithm>
@@ -12,20 +13,25 @@
 namespace zdm {
 namespace {
 
-constexpr double shrink_by_most = 0.5, shrink_by_least = 0.9, grow_by = 1.25;
+constexpr double shrink_by_most = 0.5, shrink_by_least = 0.9, grow_by = 1.4;
 // Of what the limit leaves above 1.
 constexpr double grow_below = 0.5;
-constexpr double lowest_ceiling = 0.05;
+// A correction that was not used up has not been tried.
+constexpr double used_up = 0.8;
+constexpr double least = 0.05, most = 20;
 
 class Latency final : public Signal {
   public:
     const char *name() const override { return "latency"; }
     double period_ms() const override { return 1000; }
 
-    // history: value is the ceiling, the one point says which comparison has moved it last.
+    // history: value is the correction, the one point says which comparison has moved it last.
     std::optional<Reading> measure(const Scene &scene, History &history) const override {
         const double limit = scene.limits.latency_ratio;
-        if (limit <= 0 || !scene.latency) return std::nullopt;
+        if (limit <= 0 || !scene.latency) {
+            history.points.clear();
+            return std::nullopt;
+        }
         const LatencyComparison &latest = *scene.latency;
         const double ratio = latest.active_ms / std::max(latest.quiet_ms, 0.001);
         if (history.points.empty()) {
@@ -34,16 +40,15 @@ class Latency final : public Signal {
         }
         if (history.points[0].value != latest.number) {
             history.points = {{scene.now_ms, static_cast<double>(latest.number)}};
+            const double used = std::min(scene.duty / scene.ceiling, 1.0);
             if (ratio > limit)
-                history.value =
-                    std::max(std::min(history.value, scene.duty) *
-                                 std::clamp(limit / ratio, shrink_by_most, shrink_by_least),
-                             std::min(history.value, lowest_ceiling));
-            else if (ratio < 1 + (limit - 1) * grow_below)
-                history.value = std::min(history.value * grow_by, 1.0);
+                history.value *= used * std::clamp(limit / ratio, shrink_by_most, shrink_by_least);
+            else if (ratio < 1 + (limit - 1) * grow_below && used >= used_up && scene.ceiling < 1)
+                history.value *= grow_by;
+            history.value = std::clamp(history.value, least, most);
         }
         Reading reading;
-        reading.ceiling = history.value;
+        reading.correction = history.value;
         reading.text = fmt::format(
             "p{} of others' statements {:.2f} ms beside it, {:.2f} ms "
             "without (zdm.max_latency_ratio {:g})",

@@ -75,6 +75,7 @@ void LatencyWindows::tick(double now_ms) {
         counts[bucket] = counts[bucket] * kept + taken[bucket];
     if (kind_ == ZDM_QUIET) compare();
     const bool worth_a_rest = kind_ == ZDM_ACTIVE && statements >= least_statements;
+    if (kind_ == ZDM_ACTIVE && !worth_a_rest) forget();
     open(worth_a_rest ? ZDM_QUIET : ZDM_ACTIVE, now_ms);
 }
 
@@ -85,6 +86,12 @@ void LatencyWindows::compare() {
     latest_ = LatencyComparison{percentile, percentile_ms(counts_[ZDM_ACTIVE], percentile),
                                 percentile_ms(counts_[ZDM_QUIET], percentile),
                                 latest_ ? latest_->number + 1 : 1};
+}
+
+// What was true of a load that is gone says nothing of the next one.
+void LatencyWindows::forget() {
+    for (auto &counts : counts_) counts.fill(0);
+    latest_.reset();
 }
 
 void LatencyWindows::stop() {

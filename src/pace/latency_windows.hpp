@@ -36,6 +36,7 @@ class LatencyWindows {
     bool has_lapsed(double now_ms) const { return now_ms >= ends_ms_; }
     void open(int kind, double now_ms);
     void compare();
+    void forget();
 
     bool conducts_ = false;
     int kind_ = ZDM_ACTIVE;

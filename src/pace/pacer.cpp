@@ -27,10 +27,14 @@ constexpr double shrink_by = 0.95;
 // Signals answer late: wait for the answer before halving again.
 constexpr double between_halvings_ms = 1000;
 
+// Fewer sessions than this, in the mean of a second.
+constexpr double nobody_at_work = 0.05;
+
 // A box costs a transaction; shorter ones are mostly that.
 constexpr double shortest_box_ms = 2;
 // Alone on the server a longer one saves work (the movers' index entries in larger sorted lots),
-// and harms nobody: the engine ends a box as soon as somebody waits for one of its rows.
+// and harms nobody. Beside others it does: whoever comes for one of its rows waits until its
+// movers' index entries are made.
 constexpr double longer_when_alone = 4;
 
 constexpr double longest_pause_ms = 10000;
@@ -73,7 +77,8 @@ void Pacer::look(const Task &task, const Settings &settings) {
     measured_relation_ = task.relation;
     measure_latency(settings, now_ms);
     measure_all({now_ms, task.relation, task.relation_name, settings.limits, running_, zdm_cores(),
-                 task.remaining_bytes, us_per_row_, row_waits_, duty(settings), latency_.latest()});
+                 task.remaining_bytes, us_per_row_, row_waits_, duty_of_all(settings), ceiling_,
+                 latency_.latest()});
     decide(now_ms);
     looked_ms_ = now_ms;
 }
@@ -108,7 +113,8 @@ void Pacer::measure_all(const Scene &scene) {
 void Pacer::decide(double now_ms) {
     const Reading *worst = nullptr, *stop = nullptr;
     std::string worst_name, stop_name;
-    ceiling_ = 1;
+    double ceiling = 1;
+    std::optional<double> correction;
     ceiling_by_ = {};
     for (const auto &[name, gauge] : gauges_) {
         if (!gauge.reading) continue;
@@ -118,15 +124,16 @@ void Pacer::decide(double now_ms) {
             stop = &reading;
             stop_name = name;
         }
-        if (reading.ceiling < ceiling_) {
-            ceiling_ = reading.ceiling;
+        if (reading.correction) correction = reading.correction;
+        if (reading.correction || (!correction && reading.ceiling < ceiling))
             ceiling_by_ = {Throttle::Level::slow, name, reading.text};
-        }
+        ceiling = std::min(ceiling, reading.ceiling);
         if (!worst || reading.load > worst->load) {
             worst = &reading;
             worst_name = name;
         }
     }
+    ceiling_ = std::min(ceiling * correction.value_or(1), 1.0);
     if (stop) {
         stopped_ = Throttle{Throttle::Level::stop, stop_name, stop->text};
         stands_by_ = false;
@@ -154,17 +161,20 @@ void Pacer::decide(double now_ms) {
     if (budget_duty_ >= 1) slowed_by_ = {};
 }
 
+double Pacer::duty_of_all(const Settings &settings) const {
+    return fixed_duty(settings).value_or(std::max(std::min(budget_duty_, ceiling_), lowest_duty));
+}
+
 // Several workers share what one may take; at full speed there is nothing to divide.
 double Pacer::duty(const Settings &settings) const {
-    const double all =
-        fixed_duty(settings).value_or(std::max(std::min(budget_duty_, ceiling_), lowest_duty));
+    const double all = duty_of_all(settings);
     return all >= 1 ? all : all / settings.max_workers;
 }
 
 double Pacer::box_ms(const Settings &settings) const {
     const double share = duty(settings), box_ms = settings.batch_time_ms;
-    if (share >= 1) return box_ms * longer_when_alone;
-    if (fixed_duty(settings)) return box_ms;
+    if (share >= 1 && running_ < nobody_at_work) return box_ms * longer_when_alone;
+    if (share >= 1 || fixed_duty(settings)) return box_ms;
     // Short boxes harm less than long ones with longer pauses.
     return std::max(std::min(box_ms, shortest_box_ms), box_ms * std::sqrt(share));
 }
@@ -198,6 +208,7 @@ void Pacer::note_running() {
     const double now_ms = zdm_now_ms();
     const double passed_ms = running_at_ms_ > 0 ? now_ms - running_at_ms_ : running_mean_ms;
     running_ += (1 - std::exp(-passed_ms / running_mean_ms)) * (zdm_running_sessions() - running_);
+    zdm_breathe_beside(running_ >= nobody_at_work);
     running_at_ms_ = now_ms;
 }
 

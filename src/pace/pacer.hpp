@@ -1,9 +1,9 @@
 // How fast a pass over a table may go: from the signals to a share of time (duty) and a box length.
 //
-// Two loops. Signals that follow at once from our own share of time (foreground) give a ceiling.
-// All others are budgets that answer late: the share is halved while one is over
-// its limit, held near it, and grows again when all are well below (as congestion control does).
-// At a hard limit the pass stops, and begins again slowly.
+// Two loops. What follows at once from our own share of time (foreground) gives a ceiling, which
+// experience (latency) corrects. All other signals are budgets that answer late: the share is
+// halved while one is over its limit, held near it, and grows again when all are well below (as
+// congestion control does). At a hard limit the pass stops, and begins again slowly.
 //
 // zdm.pace = full or a number takes the place of both loops; hard limits and zdm.max_wal_rate hold
 // always.
@@ -66,6 +66,7 @@ class Pacer {
   private:
     void measure_all(const Scene &scene);
     void decide(double now_ms);
+    double duty_of_all(const Settings &settings) const;
 
     struct Gauge {
         History history;

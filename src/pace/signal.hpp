@@ -27,6 +27,8 @@ struct Reading {
     double lowest_duty = 0.01;
     // The share of time that is right just now; for what is known to follow from that share.
     double ceiling = 1;
+    // How many times the lowest ceiling experience allows; empty: there is none.
+    std::optional<double> correction = {};
 };
 
 // What a pacer remembers for a signal from one measurement to the next.
@@ -51,7 +53,8 @@ struct Scene {
     double remaining_bytes = 0;  // of the heap, that a backfill will still write anew
     double us_per_row = 0;       // lately; 0: not measured yet
     double row_waits = 0;        // that others had to wait for a row of ours, a second
-    double duty = 1;             // at present
+    double duty = 1;             // at present, of all workers together
+    double ceiling = 1;          // of it, corrected, at present
     std::optional<LatencyComparison> latency = {};  // where it is measured
 };
 

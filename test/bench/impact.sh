@@ -5,7 +5,8 @@
 # row by primary key. Beside it, one after the other, on fresh copies of the same table:
 #
 #     nothing   the load alone: what the others are measured against
-#     auto      zdm.change_type with zdm.pace = auto, from start to ready, and its cutover
+#     auto      zdm.change_type with zdm.pace = auto; what it has not done in its time is done without the load, which
+#               is there again for the cutover
 #     full      the same with zdm.pace = full
 #     alter     ALTER TABLE ... ALTER COLUMN ... TYPE bigint
 #     update    one UPDATE of the whole table into a new column
@@ -53,6 +54,7 @@ SQL
 }
 
 create_table() {
+    sync # what earlier contenders have written is their cost
     sql "CREATE TABLE t (LIKE source)"
     sql "INSERT INTO t SELECT * FROM source ORDER BY id"
     sql "ALTER TABLE t ADD PRIMARY KEY (id)"
@@ -89,6 +91,7 @@ run_contender() { # LOAD CONTENDER
         update | batches) sql "ALTER TABLE t ADD COLUMN amount_new bigint" ;;
     esac
     from=$(now)
+    to=
     case $contender in
         nothing) sleep "$seconds" ;;
         alter) sql "$limit" -c "ALTER TABLE t ALTER COLUMN amount TYPE bigint" 2>/dev/null || done_rows=0 ;;
@@ -97,25 +100,48 @@ run_contender() { # LOAD CONTENDER
             done_rows=$(sql "SELECT count(*) FROM t WHERE amount_new IS NOT NULL") ;;
         auto | full)
             sql "SET zdm.pace = '$contender'" -c "SELECT zdm.change_type('t', 'amount', 'bigint')" >/dev/null
-            sql "CALL zdm.wait('$migration', 'backfill', 60)" 2>/dev/null || true
-            local until=$((SECONDS + seconds))
-            while [ "$SECONDS" -lt "$until" ] &&
-                [ "$(sql "SELECT phase IN ('queued', 'expand', 'backfill') FROM zdm.status WHERE phase <> 'done'")" = t ]; do
-                sleep 0.2
-            done
+            # One session that waits: a new one for every look would be a load of its own.
+            sql "CALL zdm.wait('$migration', 'verify', $seconds)" 2>/dev/null || true
+            to=$(now)
             done_rows=$(sql "SELECT coalesce(sum(c.rows_done), 0) FROM zdm.scan c JOIN zdm.migration m ON m.id = c.migration
                               WHERE c.kind = 'backfill' AND m.phase <> 'done'")
             ;;
     esac
-    to=$(now)
+    to=${to:-$(now)}
     [ "$contender" = nothing ] || note speed "$load" "$contender" "$(awk "BEGIN { print $done_rows / ($to - $from) }")"
-    case $contender in
-        auto | full) # the rest of its life, cutover included, belongs to the picture
-            sql "SELECT zdm.configure('$migration', 'pace', 'full')" -c "SELECT zdm.cutover('$migration')" >/dev/null
-            sql "CALL zdm.wait('$migration', 'soak', 600)"
-            ;;
-    esac
+}
+
+begin_load() { # LOAD NAME
+    start_load "$1.$2" -c "$clients" -j 2 -R "$((peak * $1 / 100))" -f "$work/load.sql"
+    sleep 2
+}
+
+# The worst of each tenth of a second, from one second before.
+note_plot() { # LOAD CONTENDER BEGAN
+    cat "$load_prefix".[0-9]* | awk -v began="$3" '
+        $3 != "failed" && $3 != "skipped" {
+            at = int(($5 + $6 / 1e6 - began + 1) * 10)
+            if (at >= 0 && $3 / 1000 > worst[at]) worst[at] = $3 / 1000
+        }
+        END { for (at in worst) print at / 10, worst[at] }' | sort -n >>"$work/plot.$1.$2"
+}
+
+# Cutover, beside a load of its own. Adds to stall and failures.
+cut_over() { # LOAD CONTENDER BEGAN
+    sql "SELECT zdm.configure('$migration', 'pace', 'full')" >/dev/null
+    sql "CALL zdm.wait('$migration', 'ready', 600)"
+    sql "SELECT zdm.configure('$migration', 'pace', '$2')" >/dev/null
+    begin_load "$1" "$2.cutover"
+    local from=$(now)
+    sql "SELECT zdm.cutover('$migration')" >/dev/null
+    sql "CALL zdm.wait('$migration', 'soak', 600)"
     ended=$(now)
+    sleep 1
+    stop_load
+    stall=$(printf '%s\n' "$stall" "$(load_latency "$from" "$ended" | cut -d ' ' -f 3)" | sort -n | tail -1)
+    failures=$((failures + $(load_failures)))
+    note_plot "$1" "$2" "$3"
+    rm -f "$load_prefix".*
 }
 
 note() { echo "$4" >>"$work/$1.$2.$3"; } # WHAT LOAD CONTENDER VALUE
@@ -129,30 +155,27 @@ p95() {
 }
 
 measure() { # LOAD CONTENDER
-    local p50 p99 max
+    local p50 p99 stall failures
     create_table
-    start_load "$1.$2" -c "$clients" -j 2 -R "$((peak * $1 / 100))" -f "$work/load.sql"
-    sleep 2
+    begin_load "$1" "$2"
     local began=$(now)
     run_contender "$1" "$2"
+    ended=$to
     sleep 2
     stop_load
-    read -r p50 p99 max < <(load_latency "$from" "$to")
+    read -r p50 p99 stall < <(load_latency "$from" "$to")
     note p50 "$1" "$2" "$p50"
     note p99 "$1" "$2" "$p99"
-    note max "$1" "$2" "$(load_latency "$from" "$ended" | cut -d ' ' -f 3)"
     note p95 "$1" "$2" "$(p95 "$from" "$to")"
-    note failures "$1" "$2" "$(load_failures)"
-    # For the plot: the worst of each tenth of a second, from one second before.
-    cat "$load_prefix".[0-9]* | awk -v began="$began" -v from="$from" '
-        $3 != "failed" && $3 != "skipped" {
-            at = int(($5 + $6 / 1e6 - began + 1) * 10)
-            if (at >= 0 && $3 / 1000 > worst[at]) worst[at] = $3 / 1000
-        }
-        END { for (at in worst) print at / 10, worst[at] }' | sort -n >"$work/plot.$1.$2"
+    failures=$(load_failures)
+    : >"$work/plot.$1.$2"
+    note_plot "$1" "$2" "$began"
+    rm -f "$load_prefix".*
+    case $2 in auto | full) cut_over "$1" "$2" "$began" ;; esac
+    note max "$1" "$2" "$stall"
+    note failures "$1" "$2" "$failures"
     awk "BEGIN { print $from - $began + 1, $to - $began + 1, $ended - $began + 1 }" >"$work/phases.$1.$2"
     drop_table "$2"
-    rm -f "$load_prefix".*
 }
 
 # One panel a load and contender: milliseconds on a logarithmic scale over seconds, the work shaded.
@@ -178,7 +201,7 @@ plot() {
                         }
                         printf "<polyline fill=\"none\" stroke=\"#c33\" points=\""
                         for (i = 1; i <= n; i++) printf "%.1f,%.1f ", x(t[i]), y(v[i])
-                        printf "\"/>\n<text x=\"60\" y=\"%d\">%s (%.0f s; blue: at work, green: build, verify, cutover)</text>\n", top + 6, title, span
+                        printf "\"/>\n<text x=\"60\" y=\"%d\">%s (%.0f s; blue: at work; green: up to the end of cutover, its load begins shortly before)</text>\n", top + 6, title, span
                     }' "$work/phases.$load.$contender" "$work/plot.$load.$contender"
                 panel=$((panel + 1))
             done

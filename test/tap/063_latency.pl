@@ -49,6 +49,11 @@ until_true(qq{SELECT zdm.worker_pid() <> $worker}, 'the worker has come back');
 until_true(q{SELECT EXISTS (SELECT FROM zdm.scan s JOIN zdm.migration m ON m.id = s.migration WHERE m.phase = 'backfill' AND s.updated_at > now() - interval '1 second')}, 'and works');
 until_true(q{SELECT duty < 0.3 FROM zdm.pacing p JOIN zdm.migration m ON m.id = p.migration AND m.phase = 'backfill' AND p.updated_at > now() - interval '1 second'}, 'and measures');
 
+# --- Where nobody notices it, it takes more than the guess of zdm.max_impact.
+value(q{SELECT zdm.configure('m', 'max_latency_ratio', '1000'), zdm.configure('m', 'max_impact', '0.0001')});
+until_true(q{SELECT duty > 0.02 FROM zdm.pacing p JOIN zdm.migration m ON m.id = p.migration AND m.phase = 'backfill'}, 'faster and faster while the ratio is below its limit');
+value(q{SELECT zdm.configure('m', 'max_impact', '0')});
+
 # --- Not measured any more, from the next look on.
 value(q{SELECT zdm.configure('m', 'max_latency_ratio', '0'), zdm.configure('m', 'max_wal_rate', NULL)});
 value(q{CALL zdm.wait('m', 'ready', 60)});
