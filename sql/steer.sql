@@ -81,14 +81,14 @@ SELECT zdm.change_type('t', 'w', 'bigint', name => 'three');
 CALL zdm.wait('one', 'ready', 60);
 CALL zdm.wait('three', 'ready', 60);
 INSERT INTO t (id, v, w) VALUES (1000, 1, 2);
-SELECT * FROM t WHERE id = 1000;
+SELECT v, zdm_new_v, w, zdm_new_w FROM t WHERE id = 1000;
 SELECT zdm.cutover('three'), zdm.cutover('one');
 CALL zdm.wait('one', 'soak', 60);
 CALL zdm.wait('three', 'soak', 60);
 SELECT zdm.contract('one'), zdm.contract('three');
 CALL zdm.wait('one', 'done', 60);
 CALL zdm.wait('three', 'done', 60);
-\d t
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attname;
 SELECT worker_up IN (0, 1) AS up, migrations_unfinished, migrations_failed FROM zdm.metrics;
 DROP TABLE t;
 DROP EXTENSION zdm;

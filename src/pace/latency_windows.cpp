@@ -20,8 +20,9 @@ constexpr double overdue_ms = 2000;
 constexpr double least_statements = 100;
 // So many make a percentile of that, in either kind of window.
 constexpr double for_95th = 400, for_99th = 2000;
-// Older ones fade in favour of newer ones above this.
-constexpr double kept_statements = 8000;
+// Older ones fade in favour of newer ones above this: what is true of active windows changes with
+// the pace; quiet ones are short, and a disk's hiccups come once in a few of them.
+constexpr double kept_active = 8000, kept_quiet = 40000;
 
 double total(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
     return std::accumulate(counts.begin(), counts.end(), 0.0);
@@ -69,8 +70,9 @@ void LatencyWindows::tick(double now_ms) {
     zdm_latency_take(kind_, taken.data());
     const double statements = std::accumulate(taken.begin(), taken.end(), 0.0);
     Counts &counts = counts_[kind_];
+    const double most = kind_ == ZDM_QUIET ? kept_quiet : kept_active;
     const double kept =
-        std::min(1.0, std::max(kept_statements - statements, 0.0) / std::max(total(counts), 1.0));
+        std::min(1.0, std::max(most - statements, 0.0) / std::max(total(counts), 1.0));
     for (size_t bucket = 0; bucket < counts.size(); ++bucket)
         counts[bucket] = counts[bucket] * kept + taken[bucket];
     if (kind_ == ZDM_QUIET) compare();
