@@ -171,9 +171,11 @@ double Pacer::duty(const Settings &settings) const {
     return all >= 1 ? all : all / settings.max_workers;
 }
 
+bool Pacer::beside_others() const { return running_ >= nobody_at_work; }
+
 double Pacer::box_ms(const Settings &settings) const {
     const double share = duty(settings), box_ms = settings.batch_time_ms;
-    if (share >= 1 && running_ < nobody_at_work) return box_ms * longer_when_alone;
+    if (share >= 1 && !beside_others()) return box_ms * longer_when_alone;
     if (share >= 1 || fixed_duty(settings)) return box_ms;
     // Short boxes harm less than long ones with longer pauses.
     return std::max(std::min(box_ms, shortest_box_ms), box_ms * std::sqrt(share));
@@ -208,7 +210,7 @@ void Pacer::note_running() {
     const double now_ms = zdm_now_ms();
     const double passed_ms = running_at_ms_ > 0 ? now_ms - running_at_ms_ : running_mean_ms;
     running_ += (1 - std::exp(-passed_ms / running_mean_ms)) * (zdm_running_sessions() - running_);
-    zdm_breathe_beside(running_ >= nobody_at_work);
+    zdm_breathe_beside(beside_others());
     running_at_ms_ = now_ms;
 }
 

@@ -50,6 +50,8 @@ class Pacer {
     // Set: nothing may be done at present, because of this.
     const std::optional<Throttle> &stopped() const { return stopped_; }
 
+    // Whether any session has been at work lately.
+    bool beside_others() const;
     // How long a box should take, in ms.
     double box_ms(const Settings &settings) const;
     // After a box: how long to pause.

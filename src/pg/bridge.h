@@ -134,8 +134,9 @@ ErrorData *zdm_column_set_label(uint32_t relation, int column, const char *provi
 
 /* vacuum.c: for a VACUUM of the relation. Locks it for the session (SHARE UPDATE EXCLUSIVE) where
  * that is free, and from then on cancels this session's statement (57014) within some ms when
- * anybody waits for a lock on the relation. duty: share of the time that it may take. */
-ErrorData *zdm_vacuum_begin(uint32_t relation, double duty, bool *locked);
+ * anybody waits for a lock on the relation. duty: share of the time that it may take; beside
+ * others it lets them through at a duty of 1 too. */
+ErrorData *zdm_vacuum_begin(uint32_t relation, double duty, bool beside_others, bool *locked);
 ErrorData *zdm_vacuum_end(void);
 
 /* latency.c: how long statements and commits of clients take, with and without a pass beside them.

@@ -19,10 +19,11 @@ constexpr double least_moved = 10000;
 
 // False: somebody else has the table (an autovacuum, maybe) or waited for it, or the migration is
 // to be aborted. Then the next time is soon enough.
-bool vacuum(const Scan &scan, double duty) {
+bool vacuum(const Scan &scan, double duty, bool beside_others) {
     bool locked = false;
     try {
-        in_transaction([&] { check(zdm_vacuum_begin(scan.relation, duty, &locked)); });
+        in_transaction(
+            [&] { check(zdm_vacuum_begin(scan.relation, duty, beside_others, &locked)); });
         if (locked)
             run_utility(fmt::format(
                 "VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF, PROCESS_TOAST OFF, PARALLEL 0) {}",
@@ -49,7 +50,7 @@ void vacuum_if_due(Turn &turn, const Scan &scan) {
     if (!due) return;
     // Until the next box says otherwise.
     note_slowness(turn, fmt::format("vacuums {} between two boxes", scan.relation_name));
-    interruptible(turn, [&] { return vacuum(scan, duty); });
+    interruptible(turn, [&] { return vacuum(scan, duty, turn.pacer.beside_others()); });
 }
 
 }  // namespace zdm
