@@ -66,6 +66,13 @@ class Carrier {
     virtual std::vector<Carried> find(const CarryScope &scope,
                                       std::vector<Dependent> &dependents) const = 0;
 
+    // In soak: those that have come since cutover, such as with a partition that was attached, as
+    // find() would find them before it.
+    virtual std::vector<Carried> find_in_soak(const CarryScope &,
+                                              const std::vector<Carried> &) const {
+        return {};
+    }
+
     // The online steps that build the counterpart, in phase build.
     virtual std::vector<Step> prepare(const CarryScope &, const Carried &) const { return {}; }
 

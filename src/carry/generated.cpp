@@ -5,9 +5,15 @@
 // rows are written after that, a partial index of those that differ is built just before the swap,
 // which then finds it empty under its lock. The same before a revert. Such an index exists for that
 // long only: while it does, the other expression is evaluated for every write.
-#include "carry/carrier.hpp"
+//
+// A partition has an expression of its own, over its own columns, and only a leaf has rows: so each
+// is exchanged, each leaf compared and guarded by itself. One that has come in soak is found before
+// a revert; one that reads the side which is to be dropped, before that.
+#include <algorithm>
+
 #include "carry/generated.hpp"
 #include "carry/index_definition.hpp"
+#include "state/index.hpp"
 #include "state/names.hpp"
 
 #include "core/no_postgres.hpp"
@@ -18,66 +24,126 @@ namespace {
 // What stands in front of the condition in the statements of generated.hpp.
 constexpr std::string_view where = " WHERE ";
 
+constexpr const char *carrier_name = "generated";
+
+// A generated column of the table or of one of its partitions.
+struct Generation {
+    uint32_t oid = 0;  // of the expression, in pg_attrdef
+    std::string column;
+    int attnum = 0;
+    std::string expression;
+    uint32_t relation = 0;
+    bool has_rows = false;
+    std::string table;  // for messages
+    std::string reads;  // as Carried::columns
+
+    std::string object() const { return fmt::format("generated column {}", Identifier(column)); }
+    Generated position() const { return {relation, attnum}; }
+};
+
+// Those that read a column of one of the names. A partition's are no dependents of the parent's
+// column, but read its own.
+std::vector<Generation> generations(const CarryScope &scope,
+                                    const std::vector<std::string> &names) {
+    const Rows rows = query(
+        R"(SELECT f.oid, g.attname, g.attnum, pg_get_expr(f.adbin, f.adrelid), f.adrelid, c.relkind = 'r', format('%I.%I', n.nspname, c.relname),
+                  (SELECT string_agg(format('%s.%s', d.refobjid, d.refobjsubid), ' ' ORDER BY d.refobjsubid) FROM pg_depend d
+                    WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjsubid > 0)
+             FROM pg_attrdef f JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
+             JOIN pg_class c ON c.oid = f.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE (f.adrelid = $1::oid OR f.adrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+              AND g.attgenerated = 's'
+              AND EXISTS (SELECT FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                           WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjid = f.adrelid
+                             AND a.attnum <> g.attnum AND a.attname = ANY (string_to_array($2, E'\x01')))
+            ORDER BY f.adrelid, g.attnum)",
+        {scope.migration.relation, fmt::format("{}", fmt::join(names, "\x01"))});
+    std::vector<Generation> found;
+    for (size_t row = 0; row < rows.size(); ++row)
+        found.push_back({rows.oid(row, 0), rows.text(row, 1),
+                         static_cast<int>(rows.integer(row, 2)), rows.text(row, 3),
+                         rows.oid(row, 4), rows.boolean(row, 5), rows.text(row, 6),
+                         rows.text(row, 7)});
+    return found;
+}
+
+std::vector<std::string> names_of(const CarryScope &scope, Side side) {
+    std::vector<std::string> names;
+    for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair)
+        names.push_back(column_at(scope, side, pair).current_name(scope.soak_names));
+    return names;
+}
+
+// The expression of a column that reads the one side, over the other one.
+std::string turned(CarryScope scope, const Generation &generation, Side reads, Names names) {
+    if (reads == Side::new_side) std::swap(scope.mapping.old_columns, scope.mapping.new_columns);
+    return rebound(scope, generation.expression, Side::new_side, names, generation.object(),
+                   generation.position());
+}
+
+// Of a partition: whether it is still one.
+bool is_in_tree(const CarryScope &scope, uint32_t relation) {
+    return relation == scope.migration.relation ||
+           !query(
+                "SELECT FROM pg_partition_ancestors($1::oid::regclass) WHERE relid = $2::oid AND "
+                "relid <> $1::oid",
+                {relation, scope.migration.relation})
+                .empty();
+}
+
+uint32_t relation_of(const CarryScope &scope, const Carried &carried) {
+    return carried.related != 0 ? carried.related : scope.migration.relation;
+}
+
 class GeneratedColumn final : public Carrier {
   public:
-    const char *name() const override { return "generated"; }
+    const char *name() const override { return carrier_name; }
     int rank() const override { return 25; }
 
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         if (!scope.is_paired()) return found;
-        std::vector<std::string> names;
-        for (const auto &column : scope.mapping.old_columns)
-            names.push_back(column.current_name(scope.soak_names));
-        // A partition's are no dependents of the parent's column, but read its own.
-        const Rows rows = query(
-            R"(SELECT f.oid, g.attname, g.attnum, pg_get_expr(f.adbin, f.adrelid), f.adrelid, format('%I.%I', n.nspname, c.relname),
-                      (SELECT string_agg(format('%s.%s', d.refobjid, d.refobjsubid), ' ' ORDER BY d.refobjsubid) FROM pg_depend d
-                        WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjsubid > 0)
-                 FROM pg_attrdef f JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
-                 JOIN pg_class c ON c.oid = f.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-                WHERE (f.adrelid = $1::oid OR f.adrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
-                  AND g.attgenerated = 's'
-                  AND EXISTS (SELECT FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-                               WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjid = f.adrelid
-                                 AND a.attnum <> g.attnum AND a.attname = ANY (string_to_array($2, E'\x01')))
-                ORDER BY f.adrelid, g.attnum)",
-            {scope.migration.relation, fmt::format("{}", fmt::join(names, "\x01"))});
-        for (size_t row = 0; row < rows.size(); ++row) {
-            claim(dependents, pg_attrdef_id, rows.oid(row, 0));
-            const std::string column = rows.text(row, 1), expression = rows.text(row, 3);
-            const uint32_t relation = rows.oid(row, 4);
-            const auto attnum = static_cast<int>(rows.integer(row, 2));
-            const bool in_partition = relation != scope.migration.relation;
-            const bool may_differ = !scope.mapping.reverse_is_identity();
-            if (scope.partitioned && may_differ)
-                raise(sqlstate::unsupported, {},
-                      "zdm: {}: generated column {} of {} reads it, which can come along in a "
-                      "partitioned table only with a rename; drop it first and add it again after "
-                      "cutover",
-                      described(scope), Identifier(column), rows.text(row, 5));
-            // Raises where the expression does not fit the new type.
-            const std::string counterpart =
-                rebound(scope, expression, Side::new_side, Names::before, object_of(column),
-                        {relation, attnum});
-            const std::string shadow =
-                may_differ ? new_object_name(scope.migration.id, column + "_generated") : "";
-            found.push_back({name(), column, shadow, expression,
-                             may_differ ? differing(scope, column, counterpart) : counterpart, true,
-                             in_partition ? relation : 0, rows.text(row, 6)});
+        for (const auto &generation : generations(scope, names_of(scope, Side::old_side))) {
+            claim(dependents, pg_attrdef_id, generation.oid);
+            found.push_back(carried_of(scope, generation));
         }
+        return found;
+    }
+
+    // They read the new columns, or the old ones by their names of now; from a revert on, all read
+    // the old ones by the names that those have then.
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      const std::vector<Carried> &known) const override {
+        std::vector<Carried> found;
+        if (!scope.is_paired()) return found;
+        const auto add = [&](Side reads) {
+            for (auto &generation : generations(scope, names_of(scope, reads))) {
+                if (is_known(scope, known, generation) || is_known(scope, found, generation))
+                    continue;
+                generation.expression = before_cutover(scope, known, generation, reads);
+                found.push_back(carried_of(as_before(scope), generation));
+            }
+        };
+        add(Side::new_side);
+        add(Side::old_side);
         return found;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
         if (!may_differ(carried)) return {};
-        return {{0, Phase::build, compare_generated_step, carried.object,
-                 fmt::format("Compare generated column {} with what it will be computed from",
-                             Identifier(carried.object)),
-                 fmt::format("SELECT count(*) FROM {}{}{}", scope.table, where,
-                             carried.shadow_definition),
-                 ""}};
+        Step compare{0,
+                     Phase::build,
+                     compare_generated_step,
+                     carried.object,
+                     fmt::format("Compare generated column {} with what "
+                                 "it will be computed from",
+                                 Identifier(carried.object)),
+                     fmt::format("SELECT count(*) FROM {}{}{}", table_of(scope, carried), where,
+                                 carried.shadow_definition),
+                     ""};
+        compare.related = carried.related;
+        return {compare};
     }
 
     std::vector<Step> freshen(const CarryScope &scope, const Carried &carried) const override {
@@ -91,29 +157,33 @@ class GeneratedColumn final : public Carrier {
                       differing(scope, carried.object, old_expression(scope, carried)))};
     }
 
-    // A cutover that was called for and called off has left it.
+    // A cutover that was called for and called off has left it;
+    // on a partition also where that is detached by now.
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
-        return {drop_index_step(scope, Phase::build, carried.shadow)};
+        const auto index = find_index(relation_of(scope, carried), carried.shadow);
+        if (!index) return {};
+        Step drop = drop_index_step(scope, Phase::build, carried.shadow);
+        drop.sql = fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index->quoted);
+        return {drop};
     }
 
-    // By the same text as the index's predicate, so that the server sees that it has the answer.
+    // By the same text as the index's predicate, so that the
+    // server sees that it has the answer.
     int64_t count_misfits(const CarryScope &scope, const Carried &carried,
                           Side side) const override {
-        if (!may_differ(carried)) return 0;
+        const uint32_t relation = relation_of(scope, carried);
+        if (!may_differ(carried) || !is_in_tree(scope, relation)) return 0;
         const bool to_new = side == Side::new_side;
-        if (query(R"(SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-                      WHERE i.indrelid = $1::oid AND c.relname = $2 AND i.indisvalid)",
-                  {scope.migration.relation, to_new ? carried.shadow : old_name(scope, carried)})
-                .empty())
-            return -1;
+        const auto index = find_index(relation, to_new ? carried.shadow : old_name(scope, carried));
+        if (!index || !index->valid) return -1;
         const std::string condition =
             to_new ? carried.shadow_definition
                    : differing(scope, carried.object, old_expression(scope, carried));
         const Rows before = query("SELECT current_setting('enable_seqscan')");
         query("SET LOCAL enable_seqscan = off");
-        const int64_t count =
-            query(fmt::format("SELECT count(*) FROM {}{}{}", scope.table, where, condition))
-                .integer(0, 0);
+        const int64_t count = query(fmt::format("SELECT count(*) FROM {}{}{}",
+                                                table_of(scope, carried), where, condition))
+                                  .integer(0, 0);
         query(fmt::format("SET LOCAL enable_seqscan = {}", before.text(0, 0)));
         return count;
     }
@@ -121,27 +191,77 @@ class GeneratedColumn final : public Carrier {
     void take_off(const CarryScope &, const Carried &, Side) const override {}
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
-        const uint32_t relation = carried.related != 0 ? carried.related : scope.migration.relation;
+        const uint32_t relation = relation_of(scope, carried);
+        const bool to_new = side == Side::new_side;
+        if (may_differ(carried))
+            if (const auto index =
+                    find_index(relation, to_new ? carried.shadow : old_name(scope, carried)))
+                query(fmt::format("DROP INDEX {}", index->quoted));
+        // A table of its own by now, which stays as it is.
+        if (!is_in_tree(scope, relation)) return;
         const Rows rows = query(
-            "SELECT attnum FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND NOT "
+            "SELECT attnum FROM pg_attribute WHERE attrelid = "
+            "$1::oid AND attname = $2 AND NOT "
             "attisdropped",
             {relation, carried.object});
         if (rows.empty())
             raise(sqlstate::undefined_column, {}, "{}: there is no column {} any more",
                   described(scope.migration), Identifier(carried.object));
         const auto attnum = static_cast<int>(rows.integer(0, 0));
-        const bool to_new = side == Side::new_side;
         const std::string expression =
             to_new ? rebound(as_before(scope), carried.definition, side, Names::soak,
                              object_of(carried.object), {relation, attnum})
                    : carried.definition;
         check(zdm_generation_set(relation, attnum, expression.c_str()));
-        if (may_differ(carried))
-            query(fmt::format("DROP INDEX IF EXISTS {}.{}", scope.schema,
-                              Identifier(to_new ? carried.shadow : old_name(scope, carried))));
     }
 
   private:
+    // The scope and the expression have the names from before
+    // cutover. Raises where the expression does not fit the new
+    // type.
+    Carried carried_of(const CarryScope &scope, const Generation &generation) const {
+        const bool in_partition = generation.relation != scope.migration.relation;
+        const bool may_differ = generation.has_rows && !scope.mapping.reverse_is_identity();
+        const std::string counterpart =
+            rebound(scope, generation.expression, Side::new_side, Names::before,
+                    generation.object(), generation.position());
+        Carried carried{name(),
+                        generation.column,
+                        "",
+                        generation.expression,
+                        counterpart,
+                        true,
+                        in_partition ? generation.relation : 0,
+                        generation.reads};
+        if (may_differ) {
+            carried.shadow = new_object_name(scope.migration.id, guard_name(carried));
+            carried.shadow_definition = differing(scope, generation.column, counterpart);
+        }
+        return carried;
+    }
+
+    // What it would have been before cutover: as the table's own where it is like that now.
+    static std::string before_cutover(const CarryScope &scope, const std::vector<Carried> &known,
+                                      const Generation &generation, Side reads) {
+        for (const auto &one : known)
+            if (one.carrier == carrier_name && one.object == generation.column &&
+                one.related == 0 &&
+                rebound(as_before(scope), one.definition, Side::new_side, Names::soak,
+                        generation.object(), generation.position()) == generation.expression)
+                return one.definition;
+        if (reads == Side::new_side) return turned(scope, generation, reads, Names::before);
+        return rebound(scope, generation.expression, reads, Names::before, generation.object(),
+                       generation.position());
+    }
+
+    static bool is_known(const CarryScope &scope, const std::vector<Carried> &known,
+                         const Generation &generation) {
+        return std::any_of(known.begin(), known.end(), [&](const Carried &one) {
+            return one.carrier == carrier_name && one.object == generation.column &&
+                   relation_of(scope, one) == generation.relation;
+        });
+    }
+
     static bool may_differ(const Carried &carried) { return !carried.shadow.empty(); }
 
     static std::string object_of(const std::string &column) {
@@ -149,10 +269,18 @@ class GeneratedColumn final : public Carrier {
     }
 
     static std::string old_name(const CarryScope &scope, const Carried &carried) {
-        return old_object_name(scope.migration.id, carried.object + "_generated");
+        return old_object_name(scope.migration.id, guard_name(carried));
     }
 
-    // The stored expression speaks of the old column by its name before cutover.
+    // For messages and for steps, which look again whether the
+    // partition is still there.
+    static std::string table_of(const CarryScope &scope, const Carried &carried) {
+        if (carried.related == 0) return scope.table;
+        return quoted_relation(carried.related).value_or("a partition that is gone");
+    }
+
+    // The stored expression speaks of the old column by its name
+    // before cutover.
     static CarryScope as_before(CarryScope scope) {
         scope.soak_names = false;
         return scope;
@@ -165,20 +293,24 @@ class GeneratedColumn final : public Carrier {
 
     static Step guard(const CarryScope &scope, const Carried &carried, const std::string &index,
                       const std::string &condition) {
-        return {0,
-                Phase::soak,
-                guard_generated_step,
-                index,
-                fmt::format("Have the server keep account of rows whose generated column {} would "
-                            "differ",
-                            Identifier(carried.object)),
-                fmt::format("CREATE INDEX CONCURRENTLY {} ON {} ((1)){}{}", Identifier(index),
-                            scope.table, where, condition),
-                "SHARE UPDATE EXCLUSIVE"};
+        Step step{0,
+                  Phase::soak,
+                  guard_generated_step,
+                  index,
+                  fmt::format("Have the server keep account of rows "
+                              "whose generated column {} would "
+                              "differ",
+                              Identifier(carried.object)),
+                  fmt::format("CREATE INDEX CONCURRENTLY {} ON {} ((1)){}{}", Identifier(index),
+                              table_of(scope, carried), where, condition),
+                  "SHARE UPDATE EXCLUSIVE"};
+        step.related = carried.related;
+        return step;
     }
 
-    // That a row's value is not, bit for bit, what the expression would give when it is assigned to
-    // the column. A cast cuts off what an assignment refuses.
+    // That a row's value is not, bit for bit, what the
+    // expression would give when it is assigned to the column. A
+    // cast cuts off what an assignment refuses.
     static std::string differing(const CarryScope &scope, const std::string &column,
                                  const std::string &expression) {
         const Rows rows = query(
@@ -194,18 +326,41 @@ class GeneratedColumn final : public Carrier {
                            THEN CASE b.oid WHEN 1042 THEN 'bpchar' WHEN 1043 THEN 'varchar' WHEN 1560 THEN 'varbit' WHEN 1562 THEN 'varbit' END END
                  FROM t b JOIN pg_type p ON p.oid = b.oid WHERE p.typtype <> 'd')",
             {scope.migration.relation, column});
-        const std::string cut =
-            fmt::format("ROW({})::record OPERATOR(pg_catalog.*=) ROW(({})::{})::record",
-                        Identifier(column), expression, rows.text(0, 0));
+        const std::string cut = fmt::format(
+            "ROW({})::record OPERATOR(pg_catalog.*=) "
+            "ROW(({})::{})::record",
+            Identifier(column), expression, rows.text(0, 0));
         if (!rows.null_text(0, 2)) return fmt::format("NOT ({})", cut);
         return fmt::format(
-            "NOT ({} AND pg_catalog.length(({})::{}) IS NOT DISTINCT FROM "
+            "NOT ({} AND pg_catalog.length(({})::{}) IS NOT "
+            "DISTINCT FROM "
             "pg_catalog.length(({})::{}))",
             cut, expression, rows.text(0, 2), expression, rows.text(0, 1));
     }
 } const generated_carrier;
 
 }  // namespace
+
+std::string guard_name(const Carried &carried) {
+    const std::string name = carried.object + "_generated";
+    return carried.related == 0 ? name : fmt::format("{}_{}", name, carried.related);
+}
+
+void let_generated_read(const CarryScope &scope, Side stays) {
+    if (!scope.is_paired()) return;
+    const Side goes = stays == Side::new_side ? Side::old_side : Side::new_side;
+    for (const auto &generation : generations(scope, names_of(scope, goes))) {
+        if (!scope.mapping.reverse_is_identity())
+            raise(sqlstate::unsupported, {},
+                  "{}: generated column {} of {} reads {}, which is to be dropped; drop the "
+                  "generated column or, of a partition, detach that, then SELECT zdm.resume({})",
+                  described(scope.migration), Identifier(generation.column), generation.table,
+                  fmt::join(names_of(scope, goes), ", "), Literal(scope.migration.name));
+        const std::string expression =
+            turned(scope, generation, goes, scope.soak_names ? Names::soak : Names::before);
+        check(zdm_generation_set(generation.relation, generation.attnum, expression.c_str()));
+    }
+}
 
 std::string condition_of_generated(const Step &step) {
     return step.sql.substr(step.sql.find(where) + where.size());

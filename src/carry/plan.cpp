@@ -59,6 +59,17 @@ std::vector<CarriedTable> carried_tables(const Migration &migration) {
     return tables;
 }
 
+void add_found_in_soak(const Migration &migration) {
+    for (const auto &scope : scopes_of(migration)) {
+        auto carried = load_carried(scope.migration);
+        const size_t known = carried.size();
+        for (const Carrier *carrier : Carrier::all())
+            for (auto &one : carrier->find_in_soak(scope, carried))
+                carried.push_back(std::move(one));
+        if (carried.size() > known) replace_carried(scope.migration, carried);
+    }
+}
+
 std::vector<CarriedOn> in_rank_order(const std::vector<CarriedTable> &tables) {
     std::vector<CarriedOn> all;
     for (const auto &table : tables)

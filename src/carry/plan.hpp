@@ -16,6 +16,9 @@ struct CarriedTable {
 
 std::vector<CarriedTable> carried_tables(const Migration &migration);  // as it was recorded
 
+// In soak: takes in what has come since cutover, such as with partitions that were attached.
+void add_found_in_soak(const Migration &migration);
+
 // In the order of the carriers' ranks over all tables: a foreign key comes after the index that it
 // refers to.
 struct CarriedOn {

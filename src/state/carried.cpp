@@ -56,8 +56,8 @@ std::optional<LaterCutover> cut_over_later(const Migration &migration) {
              JOIN zdm.migration m ON m.id = c.migration
             WHERE own.migration = $1::bigint AND m.id <> $1::bigint AND m.phase = 'soak'
               -- What has no counterpart is as it is, but for texts whose columns have another name since.
-              AND (c.shadow <> '' OR ('rename_column' IN (o.kind, m.kind)
-                                      AND c.carrier IN ('generated', 'trigger', 'policy', 'publication')))
+              AND (c.shadow <> '' OR c.carrier = 'generated'
+                   OR ('rename_column' IN (o.kind, m.kind) AND c.carrier IN ('trigger', 'policy', 'publication')))
               AND m.soak_since > o.soak_since
             ORDER BY m.soak_since DESC LIMIT 1)",
         {migration.id});

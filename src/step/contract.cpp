@@ -1,6 +1,6 @@
 // contract: the sync trigger and the old columns go, in one short transaction. After it nothing of
 // zdm is left on the table, and nothing can be reverted.
-#include "carry/carrier.hpp"
+#include "carry/generated.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
 
@@ -17,6 +17,7 @@ class Contract final : public StepKind {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
             for (const auto &scope : scopes_of(turn.migration)) {
                 drop_sync_trigger(scope);
+                let_generated_read(scope, Side::new_side);
                 for (const auto &column : scope.mapping.old_columns)
                     query(fmt::format("ALTER TABLE {} DROP COLUMN {}", scope.table,
                                       Identifier(column.soak_name)));

@@ -1,7 +1,7 @@
 // expand: new columns and the sync trigger in one transaction. From its commit on every row version
 // that anybody writes is in sync; nothing before it knows of the new columns. CREATE TRIGGER's lock
 // (and ours, which is stronger) waits for writers that are in mid-transaction, so none is missed.
-#include "carry/carrier.hpp"
+#include "carry/generated.hpp"
 #include "carry/privilege.hpp"
 #include "carry/security_label.hpp"
 #include "step/lock.hpp"
@@ -64,6 +64,7 @@ class Expand final : public StepKind {
             [&] {
                 const CarryScope scope = carry_scope(turn.migration, turn.mapping);
                 drop_sync_trigger(scope);
+                let_generated_read(scope, Side::old_side);
                 // Indexes and constraints that were built on the new columns go with them.
                 for (const auto &column : turn.mapping.new_columns)
                     if (column_exists(turn.migration, column.name))

@@ -3,6 +3,7 @@
 // partial index that keeps account of such rows until the swap. It is dropped again where there are
 // some: it evaluates the expression for the application's writes, and there will be no swap.
 #include "carry/generated.hpp"
+#include "state/index.hpp"
 #include "state/names.hpp"
 #include "step/interruptible.hpp"
 #include "step/pass.hpp"
@@ -19,22 +20,39 @@ namespace {
 // The generated column that the step is about.
 Carried carried_of(const Migration &migration, const Step &step) {
     for (const auto &carried : load_carried(migration))
-        if (carried.carrier == "generated" &&
+        if (carried.carrier == "generated" && carried.related == step.related &&
             (carried.object == step.object || carried.shadow == step.object ||
-             old_object_name(migration.id, carried.object + "_generated") == step.object))
+             old_object_name(migration.id, guard_name(carried)) == step.object))
             return carried;
     raise(sqlstate::undefined_object, {}, "{}: nothing says what {} is about", described(migration),
           Identifier(step.object));
 }
 
+uint32_t table_of(const Turn &turn, const Step &step) {
+    return step.related != 0 ? step.related : turn.migration.relation;
+}
+
+// A partition may be detached or dropped at any time; then nothing of it is exchanged.
+bool is_there(Turn &turn, const Step &step) {
+    if (step.related == 0) return true;
+    bool there = false;
+    in_turn(turn, [&] {
+        there = !query("SELECT FROM pg_partition_tree($1::oid::regclass) WHERE relid = $2::oid",
+                       {turn.migration.relation, step.related})
+                     .empty();
+        if (!there) set_step_state(turn.migration, step, "done");
+    });
+    return there;
+}
+
 Violations differing_rows(Turn &turn, const Step &step, const Carried &carried) {
-    const CarryScope scope = carry_scope(turn.migration, turn.mapping);
+    const uint32_t table = table_of(turn, step);
     query("SET LOCAL enable_seqscan = off");
     return record_violations(
         turn,
         fmt::format(
             "SELECT tableoid::oid AS relation, {} AS key, {}::text AS value FROM {} WHERE {}",
-            row_key(turn.migration.relation), Identifier(carried.object), scope.table,
+            row_key(table), Identifier(carried.object), quoted_relation(table).value(),
             condition_of_generated(step)),
         "what the expression gives over the other column");
 }
@@ -59,6 +77,7 @@ class CompareGenerated final : public StepKind {
     const char *name() const override { return compare_generated_step; }
 
     Outcome run(Turn &turn, const Step &step) const override {
+        if (!is_there(turn, step)) return Outcome::finished();
         return interruptible(turn, [&] {
             Violations differing;
             Carried carried;
@@ -79,9 +98,12 @@ class GuardGenerated final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         // Finds out itself whether the index is there; says of this step that it is done.
+        if (!is_there(turn, step)) return Outcome::finished();
         Step index = step;
         index.kind = "create_index";
-        const Outcome built = StepKind::find("create_index").run(turn, index);
+        Turn at_table = turn;
+        in_turn(turn, [&] { at_table.migration = on_table(turn.migration, step.related); });
+        const Outcome built = StepKind::find("create_index").run(at_table, index);
         if (!built.is_done()) return built;
         Violations differing;
         Carried carried;
@@ -89,12 +111,11 @@ class GuardGenerated final : public StepKind {
         in_turn(turn, [&] {
             carried = carried_of(turn.migration, step);
             differing = differing_rows(turn, step, carried);
-            drop_sql = fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}.{}",
-                                   carry_scope(turn.migration, turn.mapping).schema,
-                                   Identifier(step.object));
+            if (const auto guard = find_index(table_of(turn, step), step.object))
+                drop_sql = fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", guard->quoted);
         });
         if (differing.count == 0) return built;
-        run_utility(drop_sql);
+        if (!drop_sql.empty()) run_utility(drop_sql);
         raise_differing(turn, carried, differing);
     }
 } const guard_generated;

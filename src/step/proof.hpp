@@ -8,6 +8,8 @@ namespace zdm {
 
 bool is_proof(const Step &part);  // of a carrier's reinstate()
 
+bool stands(const Step &proof);  // with the table that it is on
+
 // Under ACCESS EXCLUSIVE. Nothing where it is not there.
 void withdraw_proof(const CarryScope &scope, const Step &proof);
 

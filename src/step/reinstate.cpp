@@ -63,14 +63,7 @@ class Reinstate final : public StepKind {
         std::vector<Step> standing;
         const auto tables = carried_tables(migration);
         for (auto &part : carried_parts(tables))
-            if (is_proof(part) &&
-                !query(R"(SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2
-                          UNION ALL
-                          SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-                           WHERE i.indrelid = $1::oid AND c.relname = $2)",
-                       {part.relation, part.object})
-                     .empty())
-                standing.push_back(std::move(part));
+            if (is_proof(part) && stands(part)) standing.push_back(std::move(part));
         return standing;
     }
 
@@ -82,6 +75,7 @@ class Reinstate final : public StepKind {
     }
 
     static std::vector<Step> parts_of(const Migration &migration) {
+        add_found_in_soak(migration);
         const auto tables = carried_tables(migration);
         for (const auto &table : tables) {
             OwnerScope as_owner(table.scope.migration.owner);

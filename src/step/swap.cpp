@@ -140,6 +140,7 @@ class Swap final : public StepKind {
         std::string before;
         in_turn(turn, [&] {
             before = fingerprints(turn.migration);
+            add_found_in_soak(turn.migration);
             find_remade_again(turn.migration);
         });
         Outcome outcome = under_lock(
