@@ -139,11 +139,13 @@ CREATE TABLE scan (
     started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     done          boolean NOT NULL DEFAULT false,
+    sync_trigger  text,
     PRIMARY KEY (migration, kind, relation, first_block)
 );
 COMMENT ON COLUMN scan.number IS 'Who works on it has the advisory lock (2053401903, number)';
 COMMENT ON COLUMN scan.first_block IS 'A heap may be divided among workers: of the range that ends before blocks';
 COMMENT ON COLUMN scan.rows_vacuumed IS 'Of all rows_moved of the heap, those that were before its last VACUUM';
+COMMENT ON COLUMN scan.sync_trigger IS 'The heap''s sync trigger (OID and xmin): another one since means that rows may have been written without it';
 COMMENT ON COLUMN scan.root IS 'The table of the migration that this heap belongs to';
 COMMENT ON TABLE scan IS 'Cursor and counters of a pass over one heap (a plain table or a leaf partition) or a range of its blocks; committed with the rows';
 

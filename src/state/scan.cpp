@@ -2,23 +2,34 @@
 
 #include <algorithm>
 
+#include "state/names.hpp"
+
 #include "core/no_postgres.hpp"
 
 namespace zdm {
+
+// Of the heap c, as zdm.scan keeps it. xmin changes where the trigger is disabled and enabled, the
+// OID where a partition is detached and attached.
+#define ZDM_SYNC_TRIGGER_OF(heap, name)                                                   \
+    "(SELECT format('%s %s', t.oid, t.xmin) FROM pg_catalog.pg_trigger t WHERE t.tgrelid" \
+    " = " heap " AND t.tgname = " name ")"
 
 int64_t refresh_scans(const Migration &migration, const std::string &kind) {
     catalog(R"(DELETE FROM zdm.scan s
                 WHERE s.migration = $1::bigint AND s.kind = $2 AND s.root = $3::oid
                   AND (s.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(s.relation)
+                       OR s.sync_trigger IS DISTINCT FROM )" ZDM_SYNC_TRIGGER_OF("s.relation",
+                                                                                 "$4") R"(
                        OR NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree($3::oid::regclass) t
                                        WHERE t.isleaf AND t.relid = s.relation
                                       UNION ALL
                                       SELECT WHERE s.relation = $3::oid)))",
-            {migration.id, kind, migration.relation});
+            {migration.id, kind, migration.relation, sync_trigger_name(migration.id)});
     // pg_partition_tree is empty for a plain table. rows_total is the planner's guess, for the ETA.
     const Rows rows = catalog(
-        R"(INSERT INTO zdm.scan AS s (migration, kind, root, relation, relation_name, relfilenode, blocks, rows_total)
+        R"(INSERT INTO zdm.scan AS s (migration, kind, root, relation, relation_name, relfilenode, sync_trigger, blocks, rows_total)
            SELECT $1::bigint, $2, $3::oid, c.oid, format('%I.%I', n.nspname, c.relname), pg_relation_filenode(c.oid),
+                  )" ZDM_SYNC_TRIGGER_OF("c.oid", "$4") R"(,
                   pg_relation_size(c.oid) / current_setting('block_size')::bigint,
                   greatest(CASE WHEN c.relpages > 0
                                 THEN c.reltuples / c.relpages
@@ -30,13 +41,35 @@ int64_t refresh_scans(const Migration &migration, const std::string &kind) {
                    OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($3::oid::regclass) t WHERE t.isleaf))
               AND NOT EXISTS (SELECT FROM zdm.scan o WHERE o.migration = $1::bigint AND o.kind = $2 AND o.relation = c.oid)
            RETURNING 1)",
-        {migration.id, kind, migration.relation});
+        {migration.id, kind, migration.relation, sync_trigger_name(migration.id)});
     return static_cast<int64_t>(rows.size());
 }
 
 void delete_scans(const Migration &migration, const std::string &kind) {
     catalog("DELETE FROM zdm.scan WHERE migration = $1::bigint AND kind = $2 AND root = $3::oid",
             {migration.id, kind, migration.relation});
+}
+
+std::string unverified_heap(const Migration &migration) {
+    const Rows rows = catalog(
+        R"(SELECT format('%I.%I', n.nspname, c.relname)
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind = 'r'
+              AND (c.oid = $2::oid
+                   OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($2::oid::regclass) t WHERE t.isleaf))
+              AND NOT EXISTS (SELECT FROM zdm.scan s
+                               WHERE s.migration = $1::bigint AND s.kind = 'verify' AND s.relation = c.oid
+                                 AND s.done AND s.discrepancies = 0
+                                 AND s.sync_trigger = )" ZDM_SYNC_TRIGGER_OF("c.oid", "$3") R"()
+            ORDER BY c.oid LIMIT 1)",
+        {migration.id, migration.relation, sync_trigger_name(migration.id)});
+    return rows.empty() ? "" : rows.text(0, 0);
+}
+
+void note_sync_triggers(const Migration &migration) {
+    catalog("UPDATE zdm.scan s SET sync_trigger = " ZDM_SYNC_TRIGGER_OF(
+                "s.relation", "$2") " WHERE s.migration = $1::bigint",
+            {migration.id, sync_trigger_name(migration.id)});
 }
 
 namespace {
@@ -129,8 +162,8 @@ int divide_scan(Scan &scan, int ranges) {
     for (int64_t range = 1; range < count; ++range)
         catalog(
             R"(INSERT INTO zdm.scan (migration, kind, root, relation, relation_name, relfilenode,
-                                         first_block, next_block, blocks, rows_total)
-                   SELECT migration, kind, root, relation, relation_name, relfilenode, $2::bigint, $2::bigint, $3::bigint,
+                                         sync_trigger, first_block, next_block, blocks, rows_total)
+                   SELECT migration, kind, root, relation, relation_name, relfilenode, sync_trigger, $2::bigint, $2::bigint, $3::bigint,
                           rows_total * ($3::bigint - $2::bigint) / greatest(blocks - first_block, 1)
                      FROM zdm.scan WHERE number = $1::integer)",
             {static_cast<int64_t>(scan.number), bound(range), bound(range + 1)});
@@ -184,6 +217,13 @@ int64_t scan_discrepancies(const Migration &migration) {
                        WHERE migration = $1::bigint AND kind = 'verify' AND root = $2::oid)",
                    {migration.id, migration.relation})
         .integer(0, 0);
+}
+
+void delete_differing_scans(const Migration &migration) {
+    catalog(
+        R"(DELETE FROM zdm.scan WHERE migration = $1::bigint AND kind = 'verify' AND root = $2::oid
+                  AND discrepancies > 0)",
+        {migration.id, migration.relation});
 }
 
 }  // namespace zdm

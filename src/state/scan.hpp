@@ -34,10 +34,18 @@ struct ScanProgress {
 };
 
 // Adds heaps of the migration's table that have no scan of this kind yet (all at first, later
-// partitions that were attached meanwhile), and starts those anew that have another relfilenode.
+// partitions that were attached meanwhile), and starts those anew that have another relfilenode or
+// another sync trigger: a partition that was detached, or a trigger that was disabled, and is back.
 // Returns how many were added or started anew. Heaps that are gone lose their scan.
 int64_t refresh_scans(const Migration &migration, const std::string &kind);
 void delete_scans(const Migration &migration, const std::string &kind);
+
+// A heap of the migration's table of which nobody knows that the sync trigger has been there for
+// every write since it was verified; "" = there is none.
+std::string unverified_heap(const Migration &migration);
+// The caller has made the sync trigger of all the migration's tables anew under a lock that lets
+// nobody write, and every heap was verified.
+void note_sync_triggers(const Migration &migration);
 std::optional<Scan> next_scan(const Migration &migration, const std::string &kind);
 
 // Several workers on one migration: each works on a scan of its own, which nobody else has claimed.
@@ -68,5 +76,7 @@ void save_scan(const Migration &migration, const Scan &scan, const ScanProgress 
 // one at a time may write on a table.
 std::string other_backfill(const Migration &migration);
 int64_t scan_discrepancies(const Migration &migration);
+// So that their heaps are looked at once more.
+void delete_differing_scans(const Migration &migration);
 
 }  // namespace zdm

@@ -3,9 +3,12 @@
 // everything written since must fit them: their constraints are proved online, their indexes built,
 // and rows that they cannot hold are counted. On the way to soak there is nothing to do.
 #include "carry/plan.hpp"
+#include "state/event.hpp"
 #include "step/lock.hpp"
 #include "step/proof.hpp"
+#include "step/sync_trigger.hpp"
 #include "step/unfit.hpp"
+#include "step/verify.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -34,15 +37,15 @@ class Reinstate final : public StepKind {
     Outcome undo(Turn &turn, const Step &step) const override {
         std::vector<Step> parts;
         std::optional<LaterCutover> later;
-        in_turn(turn, [&] {
-            later = cut_over_later(turn.migration);
-            if (!later) parts = parts_of(turn.migration);
-        });
+        in_turn(turn, [&] { later = cut_over_later(turn.migration); });
         if (later)
             return Outcome::wait(fmt::format("waits for migration \"{}\", which was cut over later "
                                              "and shares {} with it, to be reverted first",
                                              later->name, Identifier(later->object)),
                                  retry_pause_ms(step.attempts));
+        const Outcome known = know_every_row(turn, step);
+        if (!known.is_done()) return known;
+        in_turn(turn, [&] { parts = parts_of(turn.migration); });
         // Each part finds out whether it is done already, so a crash repeats none of the work.
         for (auto &part : parts) {
             part.ordinal = step.ordinal;
@@ -59,6 +62,38 @@ class Reinstate final : public StepKind {
     }
 
   private:
+    // Rows may have been written while the sync trigger was away: of those nobody knows that the
+    // old side has followed.
+    static Outcome know_every_row(Turn &turn, const Step &step) {
+        std::vector<Migration> tables;
+        bool intact = true;
+        in_turn(turn, [&] {
+            tables = on_each_table(turn.migration);
+            for (const auto &seen : tables) intact = intact && sync_trigger_is_intact(seen);
+        });
+        if (!intact) return put_sync_triggers_back(turn, step);
+        for (const auto &seen : tables) {
+            Turn at_table = turn;
+            at_table.migration = seen;
+            in_turn(at_table, [&] { at_table.mapping = load_mapping(seen); });
+            const Outcome outcome = verify_again(at_table);
+            if (!outcome.is_done()) return outcome;
+        }
+        return Outcome::finished();
+    }
+
+    static Outcome put_sync_triggers_back(Turn &turn, const Step &step) {
+        return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
+            for (const auto &scope : scopes_of(turn.migration)) {
+                drop_sync_trigger(scope);
+                create_sync_trigger(scope);
+            }
+            record_event(turn.migration, "sync trigger put back", to_string(turn.migration.phase),
+                         {{"reason", "it was disabled or dropped"}});
+            return Outcome::more();
+        });
+    }
+
     static std::vector<Step> standing_proofs(const Migration &migration) {
         std::vector<Step> standing;
         const auto tables = carried_tables(migration);

@@ -10,6 +10,7 @@
 #include "carry/plan.hpp"
 #include "carry/privilege.hpp"
 #include "carry/security_label.hpp"
+#include "state/scan.hpp"
 #include "step/lock.hpp"
 #include "step/old_snapshot.hpp"
 #include "step/proof.hpp"
@@ -100,6 +101,14 @@ bool sync_triggers_are_intact(const Migration &migration) {
     return true;
 }
 
+std::string any_unverified_heap(const Migration &migration) {
+    for (const auto &seen : on_each_table(migration)) {
+        std::string heap = unverified_heap(seen);
+        if (!heap.empty()) return heap;
+    }
+    return "";
+}
+
 class Swap final : public StepKind {
   public:
     const char *name() const override { return "swap"; }
@@ -115,7 +124,9 @@ class Swap final : public StepKind {
         if (!outcome.is_done()) return outcome;
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
             // Somebody changed a table between the look and the lock: look again.
-            if (fingerprints(turn.migration) != before || !sync_triggers_are_intact(turn.migration))
+            if (fingerprints(turn.migration) != before ||
+                !sync_triggers_are_intact(turn.migration) ||
+                !any_unverified_heap(turn.migration).empty())
                 return Outcome::more();
             const auto tables = carried_tables(turn.migration);
             if (const int64_t misfits = count_misfits(tables, Side::new_side))
@@ -126,6 +137,7 @@ class Swap final : public StepKind {
                            : Outcome::back_to(ordinal_of(turn.migration, "survey"),
                                               "what was built to prove the new side is gone");
             exchange(tables, true);
+            note_sync_triggers(turn.migration);
             // Its way to soak is nothing; from now on its undo is the first half of revert.
             for (const auto &other : load_steps(turn.migration.id))
                 if (other.kind == "reinstate") set_step_state(turn.migration, other, "done");
@@ -148,6 +160,12 @@ class Swap final : public StepKind {
             [&] {
                 if (fingerprints(turn.migration) != before) return Outcome::more();
                 const auto tables = carried_tables(turn.migration);
+                // Whoever has parted old and new meanwhile: reinstate looks at those rows again.
+                if (!sync_triggers_are_intact(turn.migration) ||
+                    !any_unverified_heap(turn.migration).empty()) {
+                    withdraw_proofs(turn.migration, tables);
+                    return Outcome::more();
+                }
                 for (const auto &table : tables) {
                     // Under the lock the count is final; the index makes it instant.
                     const int64_t count = count_unfit(table.scope);
@@ -161,6 +179,7 @@ class Swap final : public StepKind {
                     return Outcome::more();
                 }
                 exchange(tables, false);
+                note_sync_triggers(turn.migration);
                 // What is brought up to date just before a cutover is so before the next one.
                 for (const auto &other : load_steps(turn.migration.id))
                     if (other.phase == Phase::soak &&
@@ -184,10 +203,13 @@ class Swap final : public StepKind {
                 "{}: the sync trigger was disabled or dropped, so writes since may have parted old "
                 "and new; SELECT zdm.abort({}) and start again",
                 described(migration), Literal(migration.name));
-        if (refresh_scans_would_add(migration))
+        const std::string heap = any_unverified_heap(migration);
+        if (!heap.empty())
             return Outcome::back_to(
                 ordinal_of(migration, "backfill"),
-                "a partition was attached since verify: its rows are copied first");
+                fmt::format("{} was attached, or its sync trigger disabled, since verify: "
+                            "its rows are copied first",
+                            heap));
         for (const auto &scope : scopes_of(migration)) {
             const auto now = find_carried(scope), then = load_carried(scope.migration);
             if (now == then) continue;
@@ -213,18 +235,6 @@ class Swap final : public StepKind {
             for (auto &one : find_remade(scope)) now.push_back(std::move(one));
             replace_carried(scope.migration, now);
         }
-    }
-
-    static bool refresh_scans_would_add(const Migration &migration) {
-        return !query(R"(SELECT FROM zdm.migrated_table t
-                           JOIN pg_class c
-                             ON c.oid = t.relation
-                             OR c.oid IN (SELECT relid FROM pg_partition_tree(t.relation::regclass) WHERE isleaf)
-                          WHERE t.migration = $1::bigint AND c.relkind = 'r'
-                            AND NOT EXISTS (SELECT FROM zdm.scan s WHERE s.migration = $1::bigint
-                                               AND s.kind = 'verify' AND s.relation = c.oid))",
-                      {migration.id})
-                    .empty();
     }
 } const swap;
 
