@@ -1,5 +1,7 @@
 // Extended statistics on columns and expressions: a counterpart is created before ANALYZE, so that
-// the planner knows as much after cutover as before, and exchanged by name.
+// the planner knows as much after cutover as before. It is the table's owner's, in the table's
+// schema, and takes over name, schema and owner of the original at cutover, which goes the other
+// way.
 #include "carry/carrier.hpp"
 #include "state/names.hpp"
 
@@ -28,14 +30,18 @@ class Statistics final : public Carrier {
                       coalesce((to_jsonb(s) ->> 'stxstattarget')::integer, -1), obj_description(s.oid, 'pg_statistic_ext'),
                       array_to_string(pg_get_statisticsobjdef_expressions(s.oid), E'\x01')
                  FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-                WHERE s.stxrelid = $1::oid AND s.stxowner = (SELECT relowner FROM pg_class WHERE oid = $1::oid)
-                  AND quote_ident(n.nspname) = $2
-                ORDER BY s.stxname)",
-            {scope.migration.relation, scope.schema});
+                WHERE s.stxrelid = $1::oid
+                ORDER BY s.stxname, n.nspname)",
+            {scope.migration.relation});
         for (size_t row = 0; row < rows.size(); ++row) {
             if (!claim(dependents, pg_statistic_ext_id, rows.oid(row, 0))) continue;
-            const std::string object = rows.text(row, 1);
-            const std::string shadow = new_object_name(scope.migration.id, object);
+            Carried carried;
+            carried.carrier = name();
+            carried.object = rows.text(row, 1);
+            if (rows.text(row, 2) != scope.schema) carried.parent = rows.text(row, 2);
+            carried.shadow = new_object_name(scope.migration.id, own_name(carried));
+            const std::string shadow =
+                fmt::format("{}.{}", scope.schema, Identifier(carried.shadow));
             std::vector<std::string> keys;
             for (const auto &column : split(rows.text(row, 4), '\x01')) {
                 const auto pair = pair_at(scope, column);
@@ -43,22 +49,21 @@ class Statistics final : public Carrier {
                     Identifier(pair ? column_at(scope, Side::new_side, *pair).name : column)));
             }
             for (const auto &expression : split(rows.text(row, 7), '\x01'))
-                keys.push_back(
-                    fmt::format("({})", rebound(scope, expression, Side::new_side, Names::before,
-                                                fmt::format("statistics {}", Identifier(object)))));
-            // What follows the statement is told by the old one, at cutover.
-            std::string after;
+                keys.push_back(fmt::format(
+                    "({})", rebound(scope, expression, Side::new_side, Names::before,
+                                    fmt::format("statistics {}", Identifier(carried.object)))));
+            // What follows the statement is told by the original, at cutover.
             if (rows.integer(row, 5) >= 0)
-                after += fmt::format("ALTER STATISTICS {}.{} SET STATISTICS {}\x01", scope.schema,
-                                     Identifier(object), rows.integer(row, 5));
+                carried.definition += fmt::format("ALTER STATISTICS {} SET STATISTICS {}\x01",
+                                                  shadow, rows.integer(row, 5));
             if (rows.null_text(row, 6))
-                after += fmt::format("COMMENT ON STATISTICS {}.{} IS {}\x01", scope.schema,
-                                     Identifier(object), Literal(rows.text(row, 6)));
-            found.push_back({name(), object, shadow, after,
-                             fmt::format("CREATE STATISTICS IF NOT EXISTS {}.{}{} ON {} FROM {}",
-                                         scope.schema, Identifier(shadow), rows.text(row, 3),
-                                         fmt::join(keys, ", "), scope.table),
-                             true, 0, columns_of(pg_statistic_ext_id, rows.oid(row, 0))});
+                carried.definition += fmt::format("COMMENT ON STATISTICS {} IS {}\x01", shadow,
+                                                  Literal(rows.text(row, 6)));
+            carried.shadow_definition =
+                fmt::format("CREATE STATISTICS IF NOT EXISTS {}{} ON {} FROM {}", shadow,
+                            rows.text(row, 3), fmt::join(keys, ", "), scope.table);
+            carried.columns = columns_of(pg_statistic_ext_id, rows.oid(row, 0));
+            found.push_back(std::move(carried));
         }
         return found;
     }
@@ -77,24 +82,44 @@ class Statistics final : public Carrier {
                  "SHARE UPDATE EXCLUSIVE"}};
     }
 
-    void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
-        rename(scope, carried.object, name_of_side(scope, carried, side));
-    }
+    void take_off(const CarryScope &, const Carried &, Side) const override {}
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
-        rename(scope, name_of_side(scope, carried, side), carried.object);
-        if (side == Side::old_side) return;
-        for (const auto &statement : split(carried.definition, '\x01')) query(statement);
+        const Side other = side == Side::new_side ? Side::old_side : Side::new_side;
+        if (side == Side::new_side)
+            for (const auto &statement : split(carried.definition, '\x01')) query(statement);
+        const std::string &schema = carried.parent.empty() ? scope.schema : carried.parent;
+        const uint32_t taken = find_statistics(scope, schema, carried.object);
+        const uint32_t taker =
+            find_statistics(scope, scope.schema, name_of_side(scope, carried, side));
+        check(zdm_statistics_take_place(taker, taken, name_of_side(scope, carried, other).c_str()));
     }
 
   private:
+    // Two may have one name, in two schemas.
+    static std::string own_name(const Carried &carried) {
+        return carried.parent.empty() ? carried.object
+                                      : fmt::format("{}.{}", carried.parent, carried.object);
+    }
+
     static std::string name_of_side(const CarryScope &scope, const Carried &carried, Side side) {
         return side == Side::new_side ? carried.shadow
-                                      : old_object_name(scope.migration.id, carried.object);
+                                      : old_object_name(scope.migration.id, own_name(carried));
     }
-    static void rename(const CarryScope &scope, const std::string &from, const std::string &to) {
-        query(fmt::format("ALTER STATISTICS {}.{} RENAME TO {}", scope.schema, Identifier(from),
-                          Identifier(to)));
+
+    static uint32_t find_statistics(const CarryScope &scope, const std::string &schema,
+                                    const std::string &object) {
+        const Rows rows = query(
+            R"(SELECT s.oid FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+                WHERE s.stxrelid = $1::oid AND quote_ident(n.nspname) = $2 AND s.stxname = $3)",
+            {scope.migration.relation, schema, object});
+        if (rows.empty())
+            raise(sqlstate::undefined_object, {},
+                  "{}: there are no statistics {}.{} any more; create them on the table's columns "
+                  "again and SELECT zdm.resume({})",
+                  described(scope.migration), schema, Identifier(object),
+                  Literal(scope.migration.name));
+        return rows.oid(0, 0);
     }
 } const statistics_carrier;
 

@@ -293,6 +293,10 @@ ErrorData *zdm_exclusion_operator_fits(uint32_t given, uint32_t type, uint32_t a
  * table is held by the caller, who knows that every row has the values that it gives. */
 ErrorData *zdm_generation_set(uint32_t relation, int attnum, const char *text);
 
+/* An object of extended statistics gets another's name, schema and owner; that one goes, under the
+ * name, to where the first was. Both are of one table, which is held ACCESS EXCLUSIVE. */
+ErrorData *zdm_statistics_take_place(uint32_t taker, uint32_t taken, const char *taken_name);
+
 /* trigger.c */
 
 /* Adds a column that is not among a trigger's UPDATE OF columns to them, or takes one that is off.
