@@ -136,8 +136,7 @@ class GeneratedColumn final : public Carrier {
                      Phase::build,
                      compare_generated_step,
                      carried.object,
-                     fmt::format("Compare generated column {} with what "
-                                 "it will be computed from",
+                     fmt::format("Compare generated column {} with what it will be computed from",
                                  Identifier(carried.object)),
                      fmt::format("SELECT count(*) FROM {}{}{}", table_of(scope, carried), where,
                                  carried.shadow_definition),
@@ -157,8 +156,8 @@ class GeneratedColumn final : public Carrier {
                       differing(scope, carried.object, old_expression(scope, carried)))};
     }
 
-    // A cutover that was called for and called off has left it;
-    // on a partition also where that is detached by now.
+    // A cutover that was called for and called off has left it; on a partition also where that is
+    // detached by now.
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
         const auto index = find_index(relation_of(scope, carried), carried.shadow);
         if (!index) return {};
@@ -167,8 +166,7 @@ class GeneratedColumn final : public Carrier {
         return {drop};
     }
 
-    // By the same text as the index's predicate, so that the
-    // server sees that it has the answer.
+    // By the same text as the index's predicate, so that the server sees that it has the answer.
     int64_t count_misfits(const CarryScope &scope, const Carried &carried,
                           Side side) const override {
         const uint32_t relation = relation_of(scope, carried);
@@ -200,8 +198,7 @@ class GeneratedColumn final : public Carrier {
         // A table of its own by now, which stays as it is.
         if (!is_in_tree(scope, relation)) return;
         const Rows rows = query(
-            "SELECT attnum FROM pg_attribute WHERE attrelid = "
-            "$1::oid AND attname = $2 AND NOT "
+            "SELECT attnum FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND NOT "
             "attisdropped",
             {relation, carried.object});
         if (rows.empty())
@@ -216,9 +213,8 @@ class GeneratedColumn final : public Carrier {
     }
 
   private:
-    // The scope and the expression have the names from before
-    // cutover. Raises where the expression does not fit the new
-    // type.
+    // The scope and the expression have the names from before cutover. Raises where the expression
+    // does not fit the new type.
     Carried carried_of(const CarryScope &scope, const Generation &generation) const {
         const bool in_partition = generation.relation != scope.migration.relation;
         const bool may_differ = generation.has_rows && !scope.mapping.reverse_is_identity();
@@ -272,15 +268,13 @@ class GeneratedColumn final : public Carrier {
         return old_object_name(scope.migration.id, guard_name(carried));
     }
 
-    // For messages and for steps, which look again whether the
-    // partition is still there.
+    // For messages and for steps, which look again whether the partition is still there.
     static std::string table_of(const CarryScope &scope, const Carried &carried) {
         if (carried.related == 0) return scope.table;
         return quoted_relation(carried.related).value_or("a partition that is gone");
     }
 
-    // The stored expression speaks of the old column by its name
-    // before cutover.
+    // The stored expression speaks of the old column by its name before cutover.
     static CarryScope as_before(CarryScope scope) {
         scope.soak_names = false;
         return scope;
@@ -297,9 +291,8 @@ class GeneratedColumn final : public Carrier {
                   Phase::soak,
                   guard_generated_step,
                   index,
-                  fmt::format("Have the server keep account of rows "
-                              "whose generated column {} would "
-                              "differ",
+                  fmt::format("Have the server keep account of rows whose generated column {} "
+                              "would differ",
                               Identifier(carried.object)),
                   fmt::format("CREATE INDEX CONCURRENTLY {} ON {} ((1)){}{}", Identifier(index),
                               table_of(scope, carried), where, condition),
@@ -308,9 +301,8 @@ class GeneratedColumn final : public Carrier {
         return step;
     }
 
-    // That a row's value is not, bit for bit, what the
-    // expression would give when it is assigned to the column. A
-    // cast cuts off what an assignment refuses.
+    // That a row's value is not, bit for bit, what the expression would give when it is assigned to
+    // the column. A cast cuts off what an assignment refuses.
     static std::string differing(const CarryScope &scope, const std::string &column,
                                  const std::string &expression) {
         const Rows rows = query(
@@ -326,14 +318,12 @@ class GeneratedColumn final : public Carrier {
                            THEN CASE b.oid WHEN 1042 THEN 'bpchar' WHEN 1043 THEN 'varchar' WHEN 1560 THEN 'varbit' WHEN 1562 THEN 'varbit' END END
                  FROM t b JOIN pg_type p ON p.oid = b.oid WHERE p.typtype <> 'd')",
             {scope.migration.relation, column});
-        const std::string cut = fmt::format(
-            "ROW({})::record OPERATOR(pg_catalog.*=) "
-            "ROW(({})::{})::record",
-            Identifier(column), expression, rows.text(0, 0));
+        const std::string cut =
+            fmt::format("ROW({})::record OPERATOR(pg_catalog.*=) ROW(({})::{})::record",
+                        Identifier(column), expression, rows.text(0, 0));
         if (!rows.null_text(0, 2)) return fmt::format("NOT ({})", cut);
         return fmt::format(
-            "NOT ({} AND pg_catalog.length(({})::{}) IS NOT "
-            "DISTINCT FROM "
+            "NOT ({} AND pg_catalog.length(({})::{}) IS NOT DISTINCT FROM "
             "pg_catalog.length(({})::{}))",
             cut, expression, rows.text(0, 2), expression, rows.text(0, 1));
     }
