@@ -70,29 +70,29 @@ SELECT * FROM try_all();
 -- Each of the three columns, and all at once.
 SELECT zdm.rename_column('one.booking', 'during', 'at', name => 'during'), zdm.rename_column('one.booking', 'room', 'hall', name => 'room'),
        zdm.rename_column('one.booking', 'kept', 'valid', name => 'kept');
-CALL zdm.wait('during', 'ready', 15);
-CALL zdm.wait('room', 'ready', 15);
-CALL zdm.wait('kept', 'ready', 15);
+CALL zdm.wait('during', 'ready', 60);
+CALL zdm.wait('room', 'ready', 60);
+CALL zdm.wait('kept', 'ready', 60);
 SELECT * FROM try_all();
 SELECT zdm.cutover('during');
-CALL zdm.wait('during', 'soak', 15);
+CALL zdm.wait('during', 'soak', 60);
 SELECT * FROM try_all();
 SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'one.booking'::regclass AND contype = 'x' ORDER BY 1;
 SELECT zdm.revert('during');
-CALL zdm.wait('during', 'ready', 15);
+CALL zdm.wait('during', 'ready', 60);
 SELECT * FROM try_all();
 SELECT * FROM difference WHERE line !~ 'zdm_[0-9]+_' ORDER BY 1, 2;
 SELECT zdm.cutover('room');
-CALL zdm.wait('room', 'soak', 15);
+CALL zdm.wait('room', 'soak', 60);
 SELECT zdm.cutover('during'), zdm.cutover('kept');
-CALL zdm.wait('during', 'soak', 15);
-CALL zdm.wait('kept', 'soak', 15);
+CALL zdm.wait('during', 'soak', 60);
+CALL zdm.wait('kept', 'soak', 60);
 SELECT * FROM try_all();
 SELECT zdm.verify('during'), zdm.verify('room'), zdm.verify('kept');
 SELECT zdm.contract('during'), zdm.contract('room'), zdm.contract('kept');
-CALL zdm.wait('during', 'done', 15);
-CALL zdm.wait('room', 'done', 15);
-CALL zdm.wait('kept', 'done', 15);
+CALL zdm.wait('during', 'done', 60);
+CALL zdm.wait('room', 'done', 60);
+CALL zdm.wait('kept', 'done', 60);
 ALTER TABLE two.booking RENAME during TO at;
 ALTER TABLE two.booking RENAME room TO hall;
 ALTER TABLE two.booking RENAME kept TO valid;
@@ -109,9 +109,9 @@ SELECT count(*) FROM pg_class WHERE relname = 'once' AND relnamespace = 'one'::r
 
 -- abort leaves nothing.
 SELECT zdm.rename_column('two.booking', 'at', 'again', name => 'again');
-CALL zdm.wait('again', 'ready', 15);
+CALL zdm.wait('again', 'ready', 60);
 SELECT zdm.abort('again');
-CALL zdm.wait('again', 'aborted', 15);
+CALL zdm.wait('again', 'aborted', 60);
 SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'two.booking'::regclass ORDER BY indexrelid::regclass::text;
 DROP SCHEMA one, two CASCADE;
 DROP FUNCTION build, try_all;
@@ -143,25 +143,25 @@ BEGIN
 END $$;
 SELECT * FROM try_all();
 SELECT zdm.change_type('one.booking', 'room', 'bigint', name => 'room');
-CALL zdm.wait('room', 'ready', 15);
+CALL zdm.wait('room', 'ready', 60);
 SELECT kind, object, lock_mode FROM zdm.step WHERE name = 'room' AND (kind LIKE '%exclusion' OR kind = 'create_index') AND object ~ '^zdm_\d+_new_(once|apart|hashed)$'
    AND migration = (SELECT max(id) FROM zdm.migration) ORDER BY ordinal;
 SELECT * FROM try_all();
 SELECT zdm.cutover('room');
-CALL zdm.wait('room', 'soak', 15);
+CALL zdm.wait('room', 'soak', 60);
 SELECT * FROM try_all();
 SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'one.booking'::regclass AND contype = 'x' ORDER BY 1;
 INSERT INTO one.booking (id, room, slot) VALUES (601, 3000000000, 601);
 INSERT INTO one.booking (id, room, slot) VALUES (602, 3000000000, 601);
 DELETE FROM one.booking WHERE id = 601;
 SELECT zdm.revert('room');
-CALL zdm.wait('room', 'ready', 15);
+CALL zdm.wait('room', 'ready', 60);
 SELECT * FROM try_all();
 SELECT * FROM difference WHERE line !~ 'zdm_(new|[0-9]+)_' ORDER BY 1, 2;
 SELECT zdm.cutover('room');
-CALL zdm.wait('room', 'soak', 15);
+CALL zdm.wait('room', 'soak', 60);
 SELECT zdm.contract('room');
-CALL zdm.wait('room', 'done', 15);
+CALL zdm.wait('room', 'done', 60);
 ALTER TABLE two.booking ALTER room TYPE bigint;
 SELECT * FROM difference ORDER BY 1, 2;
 SELECT count(*) FROM looks('one');
@@ -178,43 +178,43 @@ CREATE TABLE t (id integer PRIMARY KEY, v integer, CONSTRAINT once EXCLUDE USING
 INSERT INTO t SELECT g, 10 * g FROM generate_series(1, 100) g;
 INSERT INTO t VALUES (101, 11), (102, 22);
 SELECT zdm.change_type('t', 'v', 'numeric', forward => 'v / 10', reverse => 'v * 10', name => 't');
-CALL zdm.wait('t', 'ready', 15);
+CALL zdm.wait('t', 'ready', 60);
 SELECT key, actual_value FROM zdm.discrepancy WHERE name = 't' AND resolved_at IS NULL ORDER BY key->>'id';
 UPDATE t SET v = v + 5000 WHERE id > 100;
 SELECT zdm.resume('t');
-CALL zdm.wait('t', 'ready', 15);
+CALL zdm.wait('t', 'ready', 60);
 -- So they are told that are written later, when a cutover is called for.
 INSERT INTO t VALUES (104, 33);
 SELECT zdm.cutover('t');
-CALL zdm.wait('t', 'soak', 15);
+CALL zdm.wait('t', 'soak', 60);
 SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'x' ORDER BY 1;
 DELETE FROM t WHERE id = 104;
 SELECT zdm.resume('t');
-CALL zdm.wait('t', 'soak', 15);
+CALL zdm.wait('t', 'soak', 60);
 SELECT zdm.revert('t');
-CALL zdm.wait('t', 'ready', 15);
+CALL zdm.wait('t', 'ready', 60);
 SELECT zdm.abort('t');
-CALL zdm.wait('t', 'aborted', 15);
+CALL zdm.wait('t', 'aborted', 60);
 \d t
 SELECT zdm.change_type('t', 'v', 'numeric', name => 't');
 SELECT zdm.cutover('t');
-CALL zdm.wait('t', 'soak', 15);
+CALL zdm.wait('t', 'soak', 60);
 INSERT INTO t (id, v) VALUES (103, 0.6), (104, 1.4);
 INSERT INTO t (id, v) VALUES (105, 1.4);
 SELECT v, zdm_old_v FROM t WHERE id IN (103, 104) ORDER BY id;
 SELECT zdm.revert('t');
-CALL zdm.wait('t', 'ready', 15);
+CALL zdm.wait('t', 'ready', 60);
 SELECT key, actual_value FROM zdm.discrepancy WHERE name = 't' AND resolved_at IS NULL;
 -- Meanwhile the application goes on, and nothing of the old side stands in its way.
 INSERT INTO t (id, v) VALUES (105, 1.3);
 SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'x';
 DELETE FROM t WHERE id > 103;
 SELECT zdm.resume('t');
-CALL zdm.wait('t', 'ready', 15);
+CALL zdm.wait('t', 'ready', 60);
 \d t
 INSERT INTO t (id, v) VALUES (106, 1);
 SELECT zdm.abort('t');
-CALL zdm.wait('t', 'aborted', 15);
+CALL zdm.wait('t', 'aborted', 60);
 DROP TABLE t;
 
 -- What has no counterpart is refused by name.

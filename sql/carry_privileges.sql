@@ -40,8 +40,8 @@ CREATE VIEW difference AS
 TABLE difference;
 
 SELECT zdm.change_type('one.t', 'v', 'bigint', name => 'v'), zdm.rename_column('one.t', 'mail', 'email', name => 'mail');
-CALL zdm.wait('v', 'ready', 15);
-CALL zdm.wait('mail', 'ready', 15);
+CALL zdm.wait('v', 'ready', 60);
+CALL zdm.wait('mail', 'ready', 60);
 -- The application of before and that of after the deploy, in every phase.
 CREATE FUNCTION try(statement text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -71,23 +71,23 @@ SELECT * FROM try_all();
 GRANT SELECT (email) ON one.t TO zdm_guest;
 REVOKE UPDATE (v) ON one.t FROM zdm_manager;
 SELECT zdm.cutover('v'), zdm.cutover('mail');
-CALL zdm.wait('v', 'soak', 15);
-CALL zdm.wait('mail', 'soak', 15);
+CALL zdm.wait('v', 'soak', 60);
+CALL zdm.wait('mail', 'soak', 60);
 SELECT * FROM try_all();
 GRANT UPDATE (v) ON one.t TO zdm_guest;
 SELECT zdm.revert('v'), zdm.revert('mail');
-CALL zdm.wait('v', 'ready', 15);
-CALL zdm.wait('mail', 'ready', 15);
+CALL zdm.wait('v', 'ready', 60);
+CALL zdm.wait('mail', 'ready', 60);
 GRANT SELECT (mail) ON two.t TO zdm_guest;
 REVOKE UPDATE (v) ON two.t FROM zdm_manager;
 GRANT UPDATE (v) ON two.t TO zdm_guest;
 SELECT * FROM difference WHERE line !~ 'zdm_new_|email' ORDER BY 1, 2;
 SELECT zdm.cutover('v'), zdm.cutover('mail');
-CALL zdm.wait('v', 'soak', 15);
-CALL zdm.wait('mail', 'soak', 15);
+CALL zdm.wait('v', 'soak', 60);
+CALL zdm.wait('mail', 'soak', 60);
 SELECT zdm.contract('v'), zdm.contract('mail');
-CALL zdm.wait('v', 'done', 15);
-CALL zdm.wait('mail', 'done', 15);
+CALL zdm.wait('v', 'done', 60);
+CALL zdm.wait('mail', 'done', 60);
 ALTER TABLE two.t ALTER v TYPE bigint;
 ALTER TABLE two.t RENAME mail TO email;
 SELECT * FROM difference ORDER BY 1, 2;

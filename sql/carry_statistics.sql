@@ -47,26 +47,26 @@ CREATE VIEW difference AS
     (SELECT 'two', line FROM looks('two') EXCEPT SELECT 'two', line FROM looks('one'));
 
 SELECT zdm.change_type('one.t', 'v', 'bigint', name => 'v'), zdm.rename_column('one.t', 'mail', 'email', name => 'mail');
-CALL zdm.wait('v', 'ready', 15);
-CALL zdm.wait('mail', 'ready', 15);
-SELECT stxname, pg_get_statisticsobjdef_expressions(oid) FROM pg_statistic_ext WHERE stxrelid = 'one.t'::regclass ORDER BY 1;
+CALL zdm.wait('v', 'ready', 60);
+CALL zdm.wait('mail', 'ready', 60);
+SELECT stxname, pg_get_statisticsobjdef_expressions(oid) FROM pg_statistic_ext WHERE stxrelid = 'one.t'::regclass ORDER BY 1, 2;
 SELECT zdm.cutover('v'), zdm.cutover('mail');
-CALL zdm.wait('v', 'soak', 15);
-CALL zdm.wait('mail', 'soak', 15);
+CALL zdm.wait('v', 'soak', 60);
+CALL zdm.wait('mail', 'soak', 60);
 -- Known at once, without an ANALYZE after cutover.
 SELECT statistics_name, expr, n_distinct FROM pg_stats_ext_exprs WHERE schemaname = 'one' AND statistics_name IN ('alone', 'Odd name') ORDER BY 1, 2;
 SELECT zdm.revert('mail');
-CALL zdm.wait('mail', 'ready', 15);
+CALL zdm.wait('mail', 'ready', 60);
 SELECT zdm.revert('v');
-CALL zdm.wait('v', 'ready', 15);
+CALL zdm.wait('v', 'ready', 60);
 ANALYZE one.t, two.t;
 SELECT only_in, line FROM difference WHERE line !~ 'zdm_(new|old|1|2)_' ORDER BY 1, 2;
 SELECT zdm.cutover('v'), zdm.cutover('mail');
-CALL zdm.wait('v', 'soak', 15);
-CALL zdm.wait('mail', 'soak', 15);
+CALL zdm.wait('v', 'soak', 60);
+CALL zdm.wait('mail', 'soak', 60);
 SELECT zdm.contract('v'), zdm.contract('mail');
-CALL zdm.wait('v', 'done', 15);
-CALL zdm.wait('mail', 'done', 15);
+CALL zdm.wait('v', 'done', 60);
+CALL zdm.wait('mail', 'done', 60);
 ALTER TABLE two.t ALTER v TYPE bigint;
 ALTER TABLE two.t RENAME mail TO email;
 SELECT owners('two');  -- which ALTER TYPE may forget
@@ -77,9 +77,9 @@ SELECT stxname FROM pg_statistic_ext WHERE stxrelid = 'one.t'::regclass ORDER BY
 
 -- abort leaves none behind; an expression that the new type does not fit is refused by name.
 SELECT zdm.change_type('one.t', 'v', 'numeric', name => 'again');
-CALL zdm.wait('again', 'ready', 15);
+CALL zdm.wait('again', 'ready', 60);
 SELECT zdm.abort('again');
-CALL zdm.wait('again', 'aborted', 15);
+CALL zdm.wait('again', 'aborted', 60);
 SELECT stxname FROM pg_statistic_ext WHERE stxrelid = 'one.t'::regclass ORDER BY 1;
 SELECT zdm.change_type('one.t', 'v', 'text');
 DROP VIEW difference;
@@ -97,29 +97,29 @@ ALTER TABLE own.t OWNER TO regress_owner;
 SET ROLE regress_owner;
 SELECT zdm.change_type('own.t', 'v', 'bigint', name => 'v');
 SELECT zdm.cutover('v');
-CALL zdm.wait('v', 'soak', 15);
+CALL zdm.wait('v', 'soak', 60);
 RESET ROLE;
 SELECT format('%I.%I', n.nspname, stxname), stxowner = (SELECT oid FROM pg_roles WHERE rolname = 'regress_owner') AS is_the_tables_owners, pg_get_statisticsobjdef(s.oid)
   FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = stxnamespace ORDER BY 1;
 SET ROLE regress_owner;
 DROP STATISTICS elsewhere.s;
 SELECT zdm.contract('v');
-CALL zdm.wait('v', 'done', 15);
+CALL zdm.wait('v', 'done', 60);
 RESET ROLE;
 SELECT format('%I.%I', n.nspname, stxname) FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = stxnamespace;
 -- Dropped in soak: said before anything is taken back.
 ALTER STATISTICS elsewhere.s RENAME TO other;
 SELECT zdm.change_type('own.t', 'v', 'numeric', name => 'v');
 SELECT zdm.cutover('v');
-CALL zdm.wait('v', 'soak', 15);
+CALL zdm.wait('v', 'soak', 60);
 DROP STATISTICS elsewhere.other;
 SELECT zdm.revert('v');
-CALL zdm.wait('v', 'ready', 15);
+CALL zdm.wait('v', 'ready', 60);
 CREATE STATISTICS elsewhere.other ON v, w FROM own.t;
 SELECT zdm.resume('v');
-CALL zdm.wait('v', 'ready', 15);
+CALL zdm.wait('v', 'ready', 60);
 SELECT zdm.abort('v');
-CALL zdm.wait('v', 'aborted', 15);
+CALL zdm.wait('v', 'aborted', 60);
 SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext;
 DROP SCHEMA own, elsewhere CASCADE;
 DROP ROLE regress_owner;

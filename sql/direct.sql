@@ -11,8 +11,8 @@ BEGIN;
 SELECT zdm.change_type('invoice', 'amount', 'numeric(10,2)', forward => 'amount / 100.0', reverse => '(amount * 100)::integer');
 -- In the same transaction: done, and a file of migrations written for both modes goes on.
 SELECT zdm.cutover('public.invoice.amount'), zdm.contract('public.invoice.amount'), zdm.assert_ready('public.invoice.amount');
-CALL zdm.wait('public.invoice.amount', 'ready', 10);
-CALL zdm.wait('public.invoice.amount', 'done', 10);
+CALL zdm.wait('public.invoice.amount', 'ready', 60);
+CALL zdm.wait('public.invoice.amount', 'done', 60);
 COMMIT;
 SELECT name, kind, relation, phase, target, state, message, progress, revertible, next_action FROM zdm.status;
 SELECT ordinal, phase, kind, description, sql, lock_mode, state FROM zdm.step ORDER BY ordinal;

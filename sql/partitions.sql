@@ -10,7 +10,7 @@ CREATE TABLE m3 PARTITION OF m FOR VALUES FROM ('2026-03-01') TO ('2026-05-01') 
 CREATE TABLE m31 PARTITION OF m3 FOR VALUES FROM ('2026-03-01') TO ('2026-04-01');
 INSERT INTO m SELECT g, date '2026-01-01' + g % 85, g FROM generate_series(1, 3000) g;
 SELECT zdm.change_type('m', 'v', 'bigint', name => 'p');
-CALL zdm.wait('p', 'ready', 30);
+CALL zdm.wait('p', 'ready', 60);
 SELECT kind, relation_name, rows_done, done FROM zdm.scan ORDER BY kind, relation;
 SELECT count(*) FILTER (WHERE v = zdm_new_v) AS same, count(*) FROM m;
 INSERT INTO m VALUES (9001, '2026-02-03', 10);
@@ -22,17 +22,17 @@ CREATE TABLE m32 (LIKE m3);
 INSERT INTO m32 (id, at, v) SELECT g, '2026-04-02', g FROM generate_series(5000, 5100) g;
 ALTER TABLE m3 ATTACH PARTITION m32 FOR VALUES FROM ('2026-04-01') TO ('2026-05-01');
 SELECT zdm.cutover('p');
-CALL zdm.wait('p', 'soak', 30);
+CALL zdm.wait('p', 'soak', 60);
 SELECT zdm.verify('p');
 \d m
 \d m2
 SELECT count(*), sum(v), pg_typeof(max(v)) FROM m;
 SELECT zdm.revert('p');
-CALL zdm.wait('p', 'ready', 30);
+CALL zdm.wait('p', 'ready', 60);
 SELECT zdm.cutover('p');
-CALL zdm.wait('p', 'soak', 30);
+CALL zdm.wait('p', 'soak', 60);
 SELECT zdm.contract('p');
-CALL zdm.wait('p', 'done', 30);
+CALL zdm.wait('p', 'done', 60);
 \d m
 \d m32
 SELECT tgname FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('m'));
