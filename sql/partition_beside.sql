@@ -58,4 +58,63 @@ CALL zdm.wait('p', 'aborted', 60);
 SELECT tgname FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('p'));
 \d p3
 DROP TABLE p;
+-- Partitions that go and come while the column has indexes: what was to be done on one that is gone is gone with it, and
+-- what comes in soak is given its old side before a revert. No index is left invalid, no partition without.
+CREATE TABLE q (id integer, at integer, v integer NOT NULL DEFAULT 1) PARTITION BY RANGE (at);
+CREATE TABLE q1 PARTITION OF q FOR VALUES FROM (0) TO (10);
+CREATE TABLE q2 PARTITION OF q FOR VALUES FROM (10) TO (20);
+CREATE TABLE q3 PARTITION OF q FOR VALUES FROM (20) TO (30);
+CREATE TABLE q4 PARTITION OF q FOR VALUES FROM (30) TO (40);
+ALTER TABLE q ADD CONSTRAINT q_key UNIQUE (v, at);
+CREATE INDEX q_v ON q ((v + 1));
+INSERT INTO q SELECT g, g % 40, g FROM generate_series(1, 200) g;
+CREATE VIEW parts AS
+    SELECT relid::regclass AS part,
+           (SELECT count(*) FROM pg_index i WHERE i.indrelid = relid AND i.indisvalid) AS valid,
+           (SELECT count(*) FROM pg_index i WHERE i.indrelid = relid AND NOT i.indisvalid) AS invalid,
+           (SELECT count(*) FROM pg_index i WHERE i.indrelid = relid
+               AND (SELECT relispartition OR relkind = 'I' FROM pg_class c WHERE c.oid = i.indexrelid)) AS whole
+      FROM pg_partition_tree('q');
+SET zdm.pace = '0.01';
+SELECT zdm.change_type('q', 'v', 'bigint', name => 'q');
+DROP TABLE q1;
+SELECT zdm.configure('q', 'pace', 'full');
+RESET zdm.pace;
+CALL zdm.wait('q', 'ready', 60);
+DROP TABLE q2;
+ALTER TABLE q DETACH PARTITION q3;
+CREATE TABLE q5 PARTITION OF q FOR VALUES FROM (40) TO (50);
+INSERT INTO q VALUES (300, 40, 300);
+SELECT zdm.cutover('q');
+CALL zdm.wait('q', 'soak', 60);
+SELECT zdm.verify('q');
+DROP TABLE q4;
+CREATE TABLE q6 PARTITION OF q FOR VALUES FROM (50) TO (60);
+CREATE TABLE q7 PARTITION OF q FOR VALUES FROM (60) TO (80) PARTITION BY RANGE (at);
+CREATE TABLE q71 PARTITION OF q7 FOR VALUES FROM (60) TO (70);
+INSERT INTO q VALUES (301, 50, 301), (302, 60, 302);
+SELECT zdm.revert('q');
+CALL zdm.wait('q', 'ready', 60);
+INSERT INTO q VALUES (303, 50, 301);
+INSERT INTO q VALUES (303, 60, 302) ON CONFLICT (v, at) DO UPDATE SET id = 303;
+SELECT part, whole, invalid FROM parts ORDER BY part;
+SELECT zdm.cutover('q');
+CALL zdm.wait('q', 'soak', 60);
+SELECT id, at, v, pg_typeof(v) FROM q ORDER BY id;
+DROP TABLE q71;
+SELECT zdm.contract('q');
+CALL zdm.wait('q', 'done', 60);
+SELECT part, valid, invalid FROM parts ORDER BY part;
+SELECT conname, conrelid::regclass, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'u' AND conrelid IN (SELECT relid FROM pg_partition_tree('q')) ORDER BY 2;
+SELECT relname FROM pg_class WHERE relname LIKE 'zdm\_%' AND relnamespace = 'public'::regnamespace AND relname NOT LIKE '%q3%';
+-- An index that was built for a partition which has come back with one of the server's making is not left behind.
+INSERT INTO q SELECT g, 45, g FROM generate_series(1000, 3000) g;
+BEGIN;
+SELECT zdm.create_index('CREATE INDEX q_id ON q (id)', name => 'i');
+CREATE TABLE q8 PARTITION OF q FOR VALUES FROM (100) TO (110);
+COMMIT;
+CALL zdm.wait('i', 'done', 60);
+SELECT part, valid, invalid FROM parts ORDER BY part;
+DROP VIEW parts;
+DROP TABLE q, q3;
 DROP EXTENSION zdm;

@@ -87,6 +87,25 @@ void check_overlap(const Table &table, const std::vector<std::string> &columns) 
             Identifier(rows.text(0, 1)), table.name, rows.text(0, 0), Literal(rows.text(0, 0)));
 }
 
+// It would have another name or another type at cutover, and the expression would not find it.
+void check_not_read(const Table &table, const std::vector<std::string> &columns) {
+    const Rows rows = catalog(
+        R"(SELECT m.name, a.attname
+             FROM zdm.migration m
+             JOIN pg_catalog.pg_trigger t ON t.tgrelid = $1::oid AND t.tgname = '~zdm_sync_' || m.id
+             JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::regclass AND d.objid = t.oid
+                              AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = t.tgrelid
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            WHERE m.phase NOT IN ('done', 'aborted') AND a.attname = ANY (string_to_array($2, E'\x01')) LIMIT 1)",
+        {table.relation, fmt::format("{}", fmt::join(columns, "\x01"))});
+    if (!rows.empty())
+        raise(sqlstate::conflicting_definition, {},
+              "zdm: an expression of the unfinished migration \"{}\" reads column {} of {}; finish "
+              "it "
+              "or SELECT zdm.abort({}) first",
+              rows.text(0, 0), Identifier(rows.text(0, 1)), table.name, Literal(rows.text(0, 0)));
+}
+
 std::vector<std::string> names_of(const Mapping &mapping) {
     std::vector<std::string> names;
     for (const auto &column : mapping.old_columns) names.push_back(column.name);
@@ -199,7 +218,11 @@ std::string start(uint32_t relation, const char *given_name,
     check_overlap(table, draft.columns);
     naming_table(table, [&] { draft.complete(draft); });
     check_overlap(table, names_of(draft.mapping));
-    for (const auto &[other, mapping] : draft.further) check_overlap(other, names_of(mapping));
+    check_not_read(table, names_of(draft.mapping));
+    for (const auto &[other, mapping] : draft.further) {
+        check_overlap(other, names_of(mapping));
+        check_not_read(other, names_of(mapping));
+    }
 
     migration.kind = draft.kind;
     migration.relation = table.relation;

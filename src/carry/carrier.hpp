@@ -73,6 +73,9 @@ class Carrier {
         return {};
     }
 
+    // A whole is put on from its parts, which stand before it.
+    virtual bool parts_come_first() const { return false; }
+
     // The online steps that build the counterpart, in phase build.
     virtual std::vector<Step> prepare(const CarryScope &, const Carried &) const { return {}; }
 

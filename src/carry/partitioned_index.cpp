@@ -6,6 +6,8 @@
 // are dropped; the new leaves take over names and constraints, and the parents are created ONLY and
 // the leaves attached to them, level by level, which checks that they fit and reads no row. Revert
 // is the same with the sides exchanged.
+#include <algorithm>
+
 #include "carry/carrier.hpp"
 #include "carry/index_definition.hpp"
 #include "state/names.hpp"
@@ -127,6 +129,20 @@ class PartitionedIndex final : public Carrier {
                                                  old_name(scope, carried)))};
     }
 
+    bool parts_come_first() const override { return true; }
+
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      const std::vector<Carried> &known) const override {
+        std::vector<Carried> found;
+        for (const auto &root : known) {
+            if (root.carrier != name() || root.related != scope.migration.relation) continue;
+            const CarryScope other_way = turned_round(scope);
+            for (const auto &node : tree_of(index_named(root, root.object)))
+                if (!is_known(known, node)) found.push_back(newcomer_of(other_way, node));
+        }
+        return found;
+    }
+
     // The table's own comes first, its leaves last.
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
         const uint32_t index = index_named(carried, carried.object);
@@ -195,6 +211,49 @@ class PartitionedIndex final : public Carrier {
         } else {
             carried.definition = parent_statement(scope, node, Side::old_side, Names::before);
             carried.shadow_definition = parent_statement(scope, node, Side::new_side, Names::soak);
+        }
+        return carried;
+    }
+
+    // In soak an index of the new side reads columns that have the application's names: what it is
+    // over the old ones is found as at first, with the sides exchanged.
+    static CarryScope turned_round(const CarryScope &scope) {
+        CarryScope other_way = scope;
+        std::swap(other_way.mapping.old_columns, other_way.mapping.new_columns);
+        return other_way;
+    }
+
+    static bool is_known(const std::vector<Carried> &known, const Node &node) {
+        return std::any_of(known.begin(), known.end(), [&](const Carried &one) {
+            return one.carrier == "partitioned_index" && one.related == node.table &&
+                   one.object == node.name;
+        });
+    }
+
+    // Its old side is not there yet: reinstate builds it.
+    static Carried newcomer_of(const CarryScope &other_way, const Node &node) {
+        const int64_t id = other_way.migration.id;
+        const std::string shadow = new_object_name(id, node.name);
+        Carried carried{"partitioned_index",
+                        node.name,
+                        shadow,
+                        "",
+                        "",
+                        false,
+                        node.table,
+                        columns_of(pg_class_id, node.index),
+                        node.parent};
+        if (node.leaf) {
+            const std::string table = quoted_table(other_way, node.table);
+            carried.definition = index_definition(other_way, node.index,
+                                                  {old_object_name(id, node.name), table, true},
+                                                  Side::new_side, Names::soak);
+            carried.shadow_definition = index_definition(
+                other_way, node.index, {shadow, table, true}, Side::old_side, Names::before);
+        } else {
+            carried.definition = parent_statement(other_way, node, Side::new_side, Names::before);
+            carried.shadow_definition =
+                parent_statement(other_way, node, Side::old_side, Names::soak);
         }
         return carried;
     }

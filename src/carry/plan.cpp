@@ -1,6 +1,7 @@
 #include "carry/plan.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "state/names.hpp"
 
@@ -46,12 +47,32 @@ bool went_with_its_migration(const Carried &carried) {
     return !migration || !migration->unfinished();
 }
 
+// A partition's own default, its part of an index.
+bool is_of_partition(const Carried &carried) {
+    return carried.related != 0 &&
+           (carried.carrier == "partitioned_index" || carried.carrier == "default");
+}
+
 }  // namespace
+
+std::vector<Carried> still_carried(const CarryScope &scope) {
+    auto carried = load_carried(scope.migration);
+    const Rows rows = query("SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)",
+                            {scope.migration.relation});
+    std::set<uint32_t> tree;
+    for (size_t row = 0; row < rows.size(); ++row) tree.insert(rows.oid(row, 0));
+    carried.erase(std::remove_if(carried.begin(), carried.end(),
+                                 [&](const Carried &one) {
+                                     return is_of_partition(one) && tree.count(one.related) == 0;
+                                 }),
+                  carried.end());
+    return carried;
+}
 
 std::vector<CarriedTable> carried_tables(const Migration &migration) {
     std::vector<CarriedTable> tables;
     for (auto &scope : scopes_of(migration)) {
-        auto carried = load_carried(scope.migration);
+        auto carried = still_carried(scope);
         carried.erase(std::remove_if(carried.begin(), carried.end(), went_with_its_migration),
                       carried.end());
         tables.push_back({std::move(scope), std::move(carried)});
@@ -61,12 +82,13 @@ std::vector<CarriedTable> carried_tables(const Migration &migration) {
 
 void add_found_in_soak(const Migration &migration) {
     for (const auto &scope : scopes_of(migration)) {
-        auto carried = load_carried(scope.migration);
-        const size_t known = carried.size();
-        for (const Carrier *carrier : Carrier::all())
-            for (auto &one : carrier->find_in_soak(scope, carried))
-                carried.push_back(std::move(one));
-        if (carried.size() > known) replace_carried(scope.migration, carried);
+        auto carried = still_carried(scope);
+        for (const Carrier *carrier : Carrier::all()) {
+            const auto found = carrier->find_in_soak(scope, carried);
+            carried.insert(carrier->parts_come_first() ? carried.begin() : carried.end(),
+                           found.begin(), found.end());
+        }
+        if (carried != load_carried(scope.migration)) replace_carried(scope.migration, carried);
     }
 }
 

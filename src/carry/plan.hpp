@@ -16,6 +16,10 @@ struct CarriedTable {
 
 std::vector<CarriedTable> carried_tables(const Migration &migration);  // as it was recorded
 
+// What was recorded, without what was on partitions that are the table's no more: dropped, or
+// detached with all that they have.
+std::vector<Carried> still_carried(const CarryScope &scope);
+
 // In soak: takes in what has come since cutover, such as with partitions that were attached.
 void add_found_in_soak(const Migration &migration);
 

@@ -23,6 +23,13 @@ ErrorData *zdm_backfill_run(ZdmBackfill *backfill, int64_t budget_us, bool wait_
 
 void zdm_backfill_close(ZdmBackfill *backfill) { zdm_hot_backfill_close(backfill); }
 
+ErrorData *zdm_sync_reads(uint32_t relation, ZdmSyncArguments arguments, int *count,
+                          const int **attnums) {
+    GUARD_BEGIN();
+    *count = zdm_hot_sync_reads(relation, arguments, attnums);
+    GUARD_END();
+}
+
 ErrorData *zdm_verify_run(uint32_t relation, uint32_t relfilenode, ZdmSyncArguments arguments,
                           uint32_t next_block, uint32_t end_block, int64_t budget_us, int limit,
                           ZdmVerifyReport *report) {

@@ -2,6 +2,7 @@
 
 #include "carry/plan.hpp"
 #include "state/names.hpp"
+#include "step/sync_trigger.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -48,20 +49,13 @@ ZdmType new_column_type(const Table &table, const std::string &text, bool canoni
 
 namespace {
 
-// Row triggers fire in the byte order of their names, and ours must be the last: whatever a later
-// one changes would be out of sync.
 void check_trigger_order(const Migration &migration) {
-    const Rows rows = query(
-        R"(SELECT tgname FROM pg_trigger
-            WHERE tgrelid = $1::oid AND NOT tgisinternal AND tgtype & 3 = 3
-              AND tgname::text COLLATE "C" > '~zdm_sync_' AND tgname NOT LIKE '~zdm\_sync\_%' LIMIT 1)",
-        {migration.relation});
-    if (!rows.empty())
+    const auto behind = trigger_behind_sync(migration.relation);
+    if (behind)
         raise(sqlstate::unsupported, {},
               "zdm: cannot migrate {}: trigger {} would fire after the sync trigger; give it a "
-              "name that "
-              "sorts before ~zdm_sync",
-              migration.relation_name, Identifier(rows.text(0, 0)));
+              "name that sorts before ~zdm_sync",
+              migration.relation_name, *behind);
 }
 
 }  // namespace

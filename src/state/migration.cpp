@@ -11,8 +11,14 @@ namespace {
 constexpr const char *phase_names[] = {"queued", "expand", "backfill", "build",  "verify",
                                        "ready",  "soak",   "done",     "aborted"};
 
-#define ZDM_MIGRATION_COLUMNS                                                                     \
-    "id, name, kind, relation, relation_name, owner, definition, phase, target, state, message, " \
+// Whoever owns the table now, as the server itself does it with the code of a table's indexes: a
+// table that is given to another role in mid-migration goes with it.
+#define ZDM_OWNER_OF_NOW \
+    "coalesce((SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = relation), owner)"
+
+#define ZDM_MIGRATION_COLUMNS                                    \
+    "id, name, kind, relation, relation_name, " ZDM_OWNER_OF_NOW \
+    ", definition, phase, target, state, message, "              \
     "error_code, revertible, evaluation, array_to_string(settings, E'\\x01')"
 
 Migration from_row(const Rows &rows, size_t row) {
@@ -97,10 +103,10 @@ void insert_table(const Migration &seen_by_table) {
 }
 
 std::vector<Migration> on_each_table(const Migration &migration) {
-    const Rows rows = catalog(
-        R"(SELECT relation, relation_name, owner FROM zdm.migrated_table
-            WHERE migration = $1::bigint ORDER BY relation)",
-        {migration.id});
+    const Rows rows =
+        catalog("SELECT relation, relation_name, " ZDM_OWNER_OF_NOW
+                " FROM zdm.migrated_table WHERE migration = $1::bigint ORDER BY relation",
+                {migration.id});
     std::vector<Migration> seen;
     for (size_t row = 0; row < rows.size(); ++row) {
         seen.push_back(migration);

@@ -15,6 +15,7 @@
 #include "state/index.hpp"
 #include "state/names.hpp"
 #include "step/lock.hpp"
+#include "step/utility.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -266,6 +267,7 @@ class AttachIndex final : public StepKind {
         });
         if (lost) return start_over(turn, "an index was dropped by somebody");
         if (needless) {
+            drop_unused(turn, step.related);
             in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
             return Outcome::finished();
         }
@@ -283,6 +285,16 @@ class AttachIndex final : public StepKind {
             if (child->name == shadow_name(turn.migration, step.related)) give_servers_name(*child);
             return Outcome::finished();
         });
+    }
+
+  private:
+    // The partition has been detached since ours was built, or is attached again: then with an
+    // index that the server has made.
+    static void drop_unused(Turn &turn, uint32_t leaf) {
+        std::optional<Index> unused;
+        in_turn(turn, [&] { unused = find_index(leaf, shadow_name(turn.migration, leaf)); });
+        if (unused)
+            run_utility(fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", unused->quoted));
     }
 } const attach_index;
 

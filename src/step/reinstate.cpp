@@ -4,7 +4,9 @@
 // and rows that they cannot hold are counted. On the way to soak there is nothing to do.
 #include "carry/plan.hpp"
 #include "state/event.hpp"
+#include "state/scan.hpp"
 #include "step/lock.hpp"
+#include "step/present_name.hpp"
 #include "step/proof.hpp"
 #include "step/sync_trigger.hpp"
 #include "step/unfit.hpp"
@@ -54,14 +56,38 @@ class Reinstate final : public StepKind {
             in_turn(at_table, [&] {
                 at_table.migration = on_table(turn.migration, part.relation);
                 at_table.mapping = load_mapping(at_table.migration);
+                part.sql = under_present_name(part, part.relation);
             });
-            const Outcome outcome = StepKind::find(part.kind).run(at_table, part);
+            const Outcome outcome = prove(turn, step, at_table, part);
             if (!outcome.is_done()) return outcome;
         }
         return Outcome::finished();
     }
 
   private:
+    // Where rows do not do, the condition must not go on failing the application's writes, which
+    // know nothing of it.
+    static Outcome prove(Turn &turn, const Step &step, Turn &at_table, const Step &part) {
+        try {
+            return StepKind::find(part.kind).run(at_table, part);
+        } catch (Error &error) {
+            if (error.sqlstate().substr(0, 2) != "23") throw;
+            bool withdrawn = false;
+            const Outcome outcome = withdraw_proofs(turn, step, withdrawn);
+            if (!withdrawn) return outcome;
+            throw;
+        }
+    }
+
+    static Outcome withdraw_proofs(Turn &turn, const Step &step, bool &withdrawn) {
+        return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
+            for (const auto &proof : standing_proofs(turn.migration))
+                withdraw_proof(carry_scope(on_table(turn.migration, proof.relation), {}), proof);
+            withdrawn = true;
+            return Outcome::more();
+        });
+    }
+
     // Rows may have been written while the sync trigger was away: of those nobody knows that the
     // old side has followed.
     static Outcome know_every_row(Turn &turn, const Step &step) {
@@ -72,6 +98,7 @@ class Reinstate final : public StepKind {
             for (const auto &seen : tables) intact = intact && sync_trigger_is_intact(seen);
         });
         if (!intact) return put_sync_triggers_back(turn, step);
+        refuse_out_of_sync(turn);
         for (const auto &seen : tables) {
             Turn at_table = turn;
             at_table.migration = seen;
@@ -80,6 +107,22 @@ class Reinstate final : public StepKind {
             if (!outcome.is_done()) return outcome;
         }
         return Outcome::finished();
+    }
+
+    // What was written meanwhile is found by a pass that begins when it is mended.
+    static void refuse_out_of_sync(Turn &turn) {
+        std::string why;
+        in_turn(turn, [&] {
+            for (const auto &scope : scopes_of(turn.migration)) {
+                const std::string here = why_out_of_sync(scope);
+                if (here.empty()) continue;
+                why = here;
+                delete_scans(scope.migration, "verify");
+            }
+        });
+        if (!why.empty())
+            raise(sqlstate::not_ready, {}, "{} cannot be reverted: {}, then SELECT zdm.resume({})",
+                  described(turn.migration), why, Literal(turn.migration.name));
     }
 
     static Outcome put_sync_triggers_back(Turn &turn, const Step &step) {

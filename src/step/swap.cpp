@@ -51,6 +51,20 @@ void put_on_by_names(const std::vector<const CarryScope *> &scopes,
     });
 }
 
+// A session that has run a trigger function in PL/pgSQL keeps its plans, and would raise an error
+// at every write from now on ("type of parameter does not match that when preparing the plan"): the
+// server lets a function go only where its row of pg_proc has changed.
+void let_trigger_functions_be_planned_anew(const Migration &migration) {
+    catalog(R"(UPDATE pg_catalog.pg_proc p SET proname = p.proname
+                 FROM pg_catalog.pg_language l
+                WHERE l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c', 'sql')
+                  AND p.oid IN (SELECT t.tgfoid FROM pg_catalog.pg_trigger t
+                                 WHERE NOT t.tgisinternal
+                                   AND (t.tgrelid = $1::oid
+                                        OR t.tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass)))))",
+            {migration.relation});
+}
+
 void exchange(std::vector<CarriedTable> tables, bool to_soak) {
     const auto carried = in_rank_order(tables);
     for (const auto &table : tables) drop_sync_trigger(table.scope);
@@ -73,7 +87,10 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
     share_privileges(scopes, to_soak ? Side::new_side : Side::old_side);
     share_security_labels(scopes, to_soak ? Side::new_side : Side::old_side);
     name_index_columns(scopes);
-    for (const auto &table : tables) create_sync_trigger(table.scope);
+    for (const auto &table : tables) {
+        create_sync_trigger(table.scope);
+        let_trigger_functions_be_planned_anew(table.scope.migration);
+    }
 }
 
 // The revert does not take place: the old columns' conditions must not fail the application's
@@ -203,6 +220,10 @@ class Swap final : public StepKind {
                 "{}: the sync trigger was disabled or dropped, so writes since may have parted old "
                 "and new; SELECT zdm.abort({}) and start again",
                 described(migration), Literal(migration.name));
+        // What was written meanwhile is found by a pass that begins when it is mended.
+        for (const auto &scope : scopes_of(migration))
+            if (const std::string why = why_out_of_sync(scope); !why.empty())
+                return Outcome::back_to(ordinal_of(migration, "backfill"), why);
         const std::string heap = any_unverified_heap(migration);
         if (!heap.empty())
             return Outcome::back_to(
@@ -211,14 +232,13 @@ class Swap final : public StepKind {
                             "its rows are copied first",
                             heap));
         for (const auto &scope : scopes_of(migration)) {
-            const auto now = find_carried(scope), then = load_carried(scope.migration);
-            if (now == then) continue;
+            const auto now = find_carried(scope), then = still_carried(scope);
             if (counterparts(now) != counterparts(then))
                 return Outcome::back_to(
                     ordinal_of(migration, "survey"),
                     "indexes or constraints of the old column have changed since they "
                     "were built for the new one");
-            replace_carried(scope.migration, now);
+            if (now != load_carried(scope.migration)) replace_carried(scope.migration, now);
         }
         return Outcome::finished();
     }
@@ -231,7 +251,7 @@ class Swap final : public StepKind {
     // Somebody may have changed a view in soak, or created one.
     static void find_remade_again(const Migration &migration) {
         for (const auto &scope : scopes_of(migration)) {
-            auto now = counterparts(load_carried(scope.migration));
+            auto now = counterparts(still_carried(scope));
             for (auto &one : find_remade(scope)) now.push_back(std::move(one));
             replace_carried(scope.migration, now);
         }

@@ -1,10 +1,25 @@
 #include "step/sync_trigger.hpp"
 
+#include "core/transaction.hpp"
 #include "state/names.hpp"
 
 #include "core/no_postgres.hpp"
 
 namespace zdm {
+
+namespace {
+
+// Dropped in silence, a column that an expression reads would part the sides as one that is mapped.
+void depend_on_read_columns(const CarryScope &scope, const SyncArguments &arguments) {
+    int count = 0;
+    const int *attnums = nullptr;
+    check(zdm_sync_reads(scope.migration.relation, arguments.view(), &count, &attnums));
+    const Rows trigger = query("SELECT oid FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $2",
+                               {scope.migration.relation, sync_trigger_name(scope.migration.id)});
+    check(zdm_depend_on_columns(trigger.oid(0, 0), scope.migration.relation, count, attnums));
+}
+
+}  // namespace
 
 void create_sync_trigger(const CarryScope &scope) {
     const Identifier trigger(sync_trigger_name(scope.migration.id));
@@ -21,6 +36,7 @@ void create_sync_trigger(const CarryScope &scope) {
     for (const auto *side : {&scope.mapping.old_columns, &scope.mapping.new_columns})
         for (const auto &column : *side) names.push_back(column.current_name(scope.soak_names));
     depend_on_columns(scope.migration.relation, sync_trigger_name(scope.migration.id), names);
+    depend_on_read_columns(scope, arguments);
 }
 
 void depend_on_columns(uint32_t relation, const std::string &trigger,
@@ -51,6 +67,38 @@ bool sync_trigger_is_intact(const Migration &migration) {
             WHERE c.oid = $1::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))",
         {migration.relation, sync_trigger_name(migration.id)});
     return rows.integer(0, 0) == 0;
+}
+
+std::string why_out_of_sync(const CarryScope &scope) {
+    const auto behind = trigger_behind_sync(scope.migration.relation);
+    if (behind)
+        return fmt::format(
+            "trigger {} fires after the sync trigger, and what it changes is not in sync; give it "
+            "a name that sorts before ~zdm_sync",
+            *behind);
+    const auto unfit =
+        attempt({"42703", "42704", "42725", "42804", "42846", "42883", "42501"}, [&] {
+            const SyncArguments arguments(scope.mapping, scope.migration, scope.soak_names);
+            int count = 0;
+            const int *attnums = nullptr;
+            check(zdm_sync_reads(scope.migration.relation, arguments.view(), &count, &attnums));
+        });
+    if (unfit)
+        return fmt::format("its expressions do not fit the table any more ({}); mend that",
+                           unfit->what());
+    return "";
+}
+
+Text trigger_behind_sync(uint32_t relation) {
+    const Rows rows = query(
+        R"(SELECT format('%I on %I.%I', tgname, n.nspname, c.relname)
+             FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE (tgrelid = $1::oid OR tgrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+              AND NOT tgisinternal AND tgtype & 3 = 3 AND tgenabled <> 'D'
+              AND tgname::text COLLATE "C" > '~zdm_sync_' AND tgname NOT LIKE '~zdm\_sync\_%'
+            ORDER BY tgrelid, tgname LIMIT 1)",
+        {relation});
+    return rows.empty() ? std::nullopt : Text(rows.text(0, 0));
 }
 
 }  // namespace zdm

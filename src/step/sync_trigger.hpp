@@ -5,8 +5,8 @@
 namespace zdm {
 
 // Puts the sync trigger on the table, ENABLE ALWAYS (logical apply and session_replication_role =
-// replica sync too), with a dependency on every mapped column. The new side is trusted where the
-// columns have their soak names. ACCESS EXCLUSIVE is held by the caller.
+// replica sync too), with a dependency on every column that it maps or reads. The new side is
+// trusted where the columns have their soak names. ACCESS EXCLUSIVE is held by the caller.
 void create_sync_trigger(const CarryScope &scope);
 // A trigger names its columns in its arguments only; the application's DDL must learn of that.
 void depend_on_columns(uint32_t relation, const std::string &trigger,
@@ -15,5 +15,13 @@ void drop_sync_trigger(const CarryScope &scope);
 
 // Whether it is there and fires always, on the table and on every partition.
 bool sync_trigger_is_intact(const Migration &migration);
+
+// Somebody else's BEFORE trigger, of the table or of a partition, that would fire after the sync
+// trigger (row triggers fire in the byte order of their names): what it changes is out of sync.
+Text trigger_behind_sync(uint32_t relation);
+
+// Why writes of this moment may not be kept in sync though the trigger is there: such a trigger, or
+// an expression that reads a column which has another name by now; "" = they are.
+std::string why_out_of_sync(const CarryScope &scope);
 
 }  // namespace zdm

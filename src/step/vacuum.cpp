@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "state/index.hpp"
 #include "step/interruptible.hpp"
 #include "step/pass.hpp"
 #include "step/utility.hpp"
@@ -21,13 +22,17 @@ constexpr double least_moved = 10000;
 // to be aborted. Then the next time is soon enough.
 bool vacuum(const Scan &scan, double duty, bool beside_others) {
     bool locked = false;
+    std::string table;
     try {
-        in_transaction(
-            [&] { check(zdm_vacuum_begin(scan.relation, duty, beside_others, &locked)); });
+        in_transaction([&] {
+            // Under the name of now.
+            table = quoted_relation(scan.relation).value_or(scan.relation_name);
+            check(zdm_vacuum_begin(scan.relation, duty, beside_others, &locked));
+        });
         if (locked)
             run_utility(fmt::format(
                 "VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF, PROCESS_TOAST OFF, PARALLEL 0) {}",
-                scan.relation_name));
+                table));
     } catch (Error &error) {
         if (locked) check(zdm_vacuum_end());
         if (error.sqlstate() != "57014") throw;

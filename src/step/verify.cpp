@@ -28,6 +28,10 @@ class Verify final : public StepKind {
             }
             if (turn.migration.phase < Phase::verify) set_phase(turn.migration, Phase::verify);
             if (!sync_trigger_is_intact(turn.migration)) raise_trigger(turn.migration);
+            const std::string why = why_out_of_sync(carry_scope(turn.migration, turn.mapping));
+            if (!why.empty())
+                raise(sqlstate::not_ready, {}, "{}: {}, then SELECT zdm.resume({})",
+                      described(turn.migration), why, Literal(turn.migration.name));
             // A partition that was attached since has rows that nobody has copied.
             new_heaps = refresh_scans(turn.migration, "backfill") > 0;
             if (new_heaps) return;

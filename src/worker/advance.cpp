@@ -4,6 +4,7 @@
 
 #include "state/event.hpp"
 #include "step/lock.hpp"
+#include "step/present_name.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -40,13 +41,15 @@ bool passes_by_itself(const std::string &sqlstate) {
            sqlstate == "57014" || sqlstate == "55006";
 }
 
+const char *state_undone(const Step &step) {
+    return step.phase >= Phase::soak ? "pending" : "undone";
+}
+
 void record_outcome(Turn &turn, const Move &move, const Outcome &outcome) {
     const Migration &migration = turn.migration;
     switch (outcome.kind) {
         case Outcome::Kind::done:
-            if (move.backwards)
-                set_step_state(migration, *move.step,
-                               move.step->phase >= Phase::soak ? "pending" : "undone");
+            if (move.backwards) set_step_state(migration, *move.step, state_undone(*move.step));
             if (migration.state == "waiting") report_state(migration, "running", "");
             break;
         case Outcome::Kind::again:
@@ -127,6 +130,15 @@ void arrive(Turn &turn, bool backwards) {
     });
 }
 
+// A partition of its table, or a table whose foreign key refers to it. What was to be done or
+// undone there is gone with it.
+bool on_table_that_is_gone(const Migration &migration, const Step &step) {
+    if (step.relation == 0) return false;
+    for (const auto &seen : on_each_table(migration))
+        if (seen.relation == step.relation) return false;
+    return query("SELECT FROM pg_class WHERE oid = $1::oid", {step.relation}).empty();
+}
+
 // Steps of a phase beyond the present target: verified, and waiting for cutover on the way.
 bool reached_ready(const Migration &migration, const std::vector<Step> &steps) {
     return migration.phase == Phase::verify &&
@@ -141,7 +153,7 @@ namespace {
 int64_t take_turn(const Migration &migration, bool alone, Pacer &pacer) {
     Turn turn{migration, {}, {}, alone, pacer};
     Move move;
-    bool at_ready = false;
+    bool at_ready = false, needless = false;
     in_turn(turn, [&] {
         const auto steps = load_steps(migration.id);
         move = next_move(migration, steps);
@@ -151,12 +163,19 @@ int64_t take_turn(const Migration &migration, bool alone, Pacer &pacer) {
             return;
         }
         if (!move.step) return;
+        needless = on_table_that_is_gone(migration, *move.step);
+        if (needless) {
+            set_step_state(migration, *move.step,
+                           move.backwards ? state_undone(*move.step) : "done");
+            return;
+        }
         turn.migration = on_table(migration, move.step->relation);
+        move.step->sql = under_present_name(*move.step, turn.migration.relation);
         turn.mapping = load_mapping(turn.migration);
         if (!move.backwards && move.step->state != "running")
             set_step_state(migration, *move.step, "running");
     });
-    if (at_ready) return 0;
+    if (at_ready || needless) return 0;
     if (!move.step) {
         arrive(turn, move.backwards);
         return 0;
