@@ -163,6 +163,7 @@ class GeneratedColumn final : public Carrier {
         if (!index) return {};
         Step drop = drop_index_step(scope, Phase::build, carried.shadow);
         drop.sql = fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index->quoted);
+        drop.relation = index->relation;
         return {drop};
     }
 
