@@ -7,6 +7,7 @@
 #include "state/names.hpp"
 #include "step/interruptible.hpp"
 #include "step/pass.hpp"
+#include "step/present_name.hpp"
 #include "step/utility.hpp"
 #include "step/violation.hpp"
 
@@ -102,7 +103,10 @@ class GuardGenerated final : public StepKind {
         Step index = step;
         index.kind = "create_index";
         Turn at_table = turn;
-        in_turn(turn, [&] { at_table.migration = on_table(turn.migration, step.related); });
+        in_turn(turn, [&] {
+            at_table.migration = on_table(turn.migration, step.related);
+            index.sql = under_present_name(index, at_table.migration.relation);
+        });
         const Outcome built = StepKind::find("create_index").run(at_table, index);
         if (!built.is_done()) return built;
         Violations differing;
