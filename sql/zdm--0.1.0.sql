@@ -347,7 +347,7 @@ AS $$
           LEFT JOIN LATERAL (
                SELECT sum(pg_relation_size(c.oid)) AS bytes, sum(greatest(c.reltuples, 0)) AS rows
                  FROM pg_class c
-                WHERE c.relkind = 'r' AND (c.oid = t.oid OR c.oid IN (SELECT p.relid FROM pg_partition_tree(t.oid::regclass) p WHERE p.isleaf))) h ON true
+                WHERE c.relkind = 'r' AND c.oid = ANY (ARRAY(SELECT t.oid UNION SELECT p.relid FROM pg_partition_tree(t.oid::regclass) p))) h ON true
          WHERE s.migration = $1)
     SELECT p.ordinal, p.kind, p.description, p.sql, p.lock_mode,
            CASE WHEN p.lock_mode = 'ACCESS EXCLUSIVE' THEN 'reads and writes'

@@ -40,7 +40,7 @@ int64_t verify_table(const Migration &migration) {
         R"(SELECT c.oid, pg_relation_filenode(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::bigint
              FROM pg_class c
             WHERE c.relkind = 'r'
-              AND (c.oid = $1::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass) WHERE isleaf))
+              AND c.oid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
             ORDER BY c.oid)",
         {migration.relation});
     int64_t count = 0;

@@ -27,7 +27,7 @@ const Carrier &Carrier::find_carrier(const std::string &name) {
 }
 
 CarryScope carry_scope(const Migration &migration, const Mapping &mapping) {
-    const Rows rows = query(
+    const Rows rows = catalog(
         "SELECT n.nspname, c.relname, c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid "
         "= c.relnamespace "
         "WHERE c.oid = $1::oid",
@@ -64,7 +64,7 @@ std::vector<Dependent> dependents_of(const CarryScope &scope,
              FROM pg_depend d
              JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
             WHERE d.refclassid = 'pg_class'::regclass
-              AND (d.refobjid = $1::oid OR d.refobjid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+              AND d.refobjid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
               AND a.attname = ANY (string_to_array($2, E'\x01')) AND NOT a.attisdropped
               -- What a partition has from its parent goes with the parent's.
               AND NOT (d.refobjid <> $1::oid
@@ -159,12 +159,12 @@ bool CarryScope::keeps_names() const {
 std::string fingerprint(const std::vector<CarryScope> &scopes) {
     std::vector<uint32_t> tables;
     for (const auto &scope : scopes) tables.push_back(scope.migration.relation);
-    return query(
+    return catalog(
                R"(SELECT string_agg((WITH RECURSIVE reader(oid) AS (
                       SELECT r.ev_class
                         FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
                        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
-                         AND (d.refobjid = k.oid OR d.refobjid IN (SELECT relid FROM pg_partition_tree(k.oid::regclass)))
+                         AND d.refobjid = ANY ()" ZDM_TREE_OF("k.oid") R"()
                       UNION
                       SELECT r.ev_class
                         FROM reader JOIN pg_depend d ON d.refobjid = reader.oid JOIN pg_rewrite r ON r.oid = d.objid
@@ -186,10 +186,12 @@ std::string fingerprint(const std::vector<CarryScope> &scopes) {
                          FROM pg_attribute WHERE attrelid = k.oid AND attnum > 0),
                       (SELECT string_agg(concat_ws(' ', classid, objid, refobjsubid), ',' ORDER BY classid, objid, refobjsubid)
                          FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = k.oid),
-                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint WHERE conrelid = k.oid OR confrelid = k.oid),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint
+                         WHERE oid = ANY (ARRAY(SELECT objid FROM pg_depend WHERE classid = 'pg_constraint'::regclass
+                                                   AND refclassid = 'pg_class'::regclass AND refobjid = k.oid))),
                       (SELECT string_agg(concat_ws(' ', indexrelid, xmin), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = k.oid),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_attrdef
-                         WHERE adrelid = k.oid OR adrelid IN (SELECT relid FROM pg_partition_tree(k.oid::regclass))),
+                         WHERE adrelid = ANY ()" ZDM_TREE_OF("k.oid") R"()),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_trigger WHERE tgrelid = k.oid),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_policy WHERE polrelid = k.oid),
                       (SELECT string_agg(relid::oid::text, ',' ORDER BY relid) FROM pg_partition_tree(k.oid::regclass))))), '' ORDER BY k.oid)

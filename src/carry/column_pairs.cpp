@@ -19,9 +19,11 @@ std::string column_pairs(const std::vector<const CarryScope *> &scopes, Side sid
     if (pairs.empty()) return "";
     return fmt::format(
         R"((VALUES {}) AS pair(root, source_name, target_name, both_names)
-            CROSS JOIN LATERAL (SELECT root UNION SELECT relid FROM pg_partition_tree(root::regclass)) AS r(relation)
-             JOIN pg_attribute source ON source.attrelid = r.relation AND source.attname = source_name
-             JOIN pg_attribute target ON target.attrelid = r.relation AND target.attname = target_name)",
+            CROSS JOIN LATERAL (SELECT * FROM pg_attribute
+                                 WHERE attrelid = ANY ()" ZDM_TREE_OF(
+            "root") R"() AND attname = source_name OFFSET 0) source
+            CROSS JOIN LATERAL (SELECT * FROM pg_attribute
+                                 WHERE attrelid = source.attrelid AND attname = target_name OFFSET 0) target)",
         fmt::join(pairs, ", "));
 }
 

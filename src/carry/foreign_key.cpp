@@ -301,9 +301,9 @@ class ForeignKey final : public Carrier {
                          const std::string &definition) const {
         const Rows leaves = query(
             R"(SELECT c.oid, format('%I.%I', n.nspname, c.relname)
-                 FROM pg_partition_tree($1::oid::regclass) t JOIN pg_class c ON c.oid = t.relid
-                 JOIN pg_namespace n ON n.oid = c.relnamespace
-                WHERE t.isleaf AND t.relid <> $1::oid ORDER BY 1)",
+                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE c.oid = ANY ()" ZDM_TREE_OF(
+                "$1::oid") R"() AND c.oid <> $1::oid AND c.relkind <> 'p' ORDER BY 1)",
             {relation_of(scope, carried)});
         for (size_t row = 0; row < leaves.size(); ++row)
             add_proved(leaves.oid(row, 0), leaves.text(row, 1), carried.object, definition);
@@ -321,13 +321,7 @@ class ForeignKey final : public Carrier {
         const bool valid = !ends_with(definition, not_valid);
         query(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", table, Identifier(constraint),
                           definition, valid ? " NOT VALID" : ""));
-        if (!valid) return;
-        const Rows rows =
-            query("SELECT oid FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
-                  {relation, constraint});
-        check(zdm_constraint_mark_validated(rows.oid(0, 0)));
-        for (const uint32_t part : parts_of(rows.oid(0, 0)))
-            check(zdm_constraint_mark_validated(part));
+        if (valid) check(zdm_foreign_key_mark_validated(relation, constraint.c_str()));
     }
 
     void rename(const CarryScope &scope, const Carried &carried, const std::string &from,

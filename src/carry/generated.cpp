@@ -51,7 +51,7 @@ std::vector<Generation> generations(const CarryScope &scope,
                     WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjsubid > 0)
              FROM pg_attrdef f JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
              JOIN pg_class c ON c.oid = f.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE (f.adrelid = $1::oid OR f.adrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+            WHERE f.adrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
               AND g.attgenerated = 's'
               AND EXISTS (SELECT FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
                            WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjid = f.adrelid
@@ -84,7 +84,7 @@ std::string turned(CarryScope scope, const Generation &generation, Side reads, N
 // Of a partition: whether it is still one.
 bool is_in_tree(const CarryScope &scope, uint32_t relation) {
     return relation == scope.migration.relation ||
-           !query(
+           !catalog(
                 "SELECT FROM pg_partition_ancestors($1::oid::regclass) WHERE relid = $2::oid AND "
                 "relid <> $1::oid",
                 {relation, scope.migration.relation})
@@ -198,7 +198,7 @@ class GeneratedColumn final : public Carrier {
                 query(fmt::format("DROP INDEX {}", index->quoted));
         // A table of its own by now, which stays as it is.
         if (!is_in_tree(scope, relation)) return;
-        const Rows rows = query(
+        const Rows rows = catalog(
             "SELECT attnum FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND NOT "
             "attisdropped",
             {relation, carried.object});
@@ -306,7 +306,7 @@ class GeneratedColumn final : public Carrier {
     // the column. A cast cuts off what an assignment refuses.
     static std::string differing(const CarryScope &scope, const std::string &column,
                                  const std::string &expression) {
-        const Rows rows = query(
+        const Rows rows = catalog(
             R"(WITH RECURSIVE t AS (
                    SELECT a.atttypid AS oid, a.atttypmod AS typmod FROM pg_attribute a
                     WHERE a.attrelid = $1::oid AND a.attname = $2

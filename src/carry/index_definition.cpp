@@ -129,7 +129,7 @@ Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &in
 void set_unique(const CarryScope &scope, const Carried &carried, const std::string &index,
                 bool unique) {
     if (carried.definition.rfind("CREATE UNIQUE ", 0) != 0) return;
-    const Rows rows = query(
+    const Rows rows = catalog(
         R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
             WHERE i.indrelid = $1::oid AND c.relname = $2)",
         {scope.migration.relation, index});

@@ -49,13 +49,19 @@ std::vector<Node> tree_of(uint32_t index) {
     return nodes;
 }
 
+// The table itself or a partition, as a scope of its own.
+CarryScope scope_on(const CarryScope &scope, uint32_t table) {
+    Migration seen = scope.migration;
+    seen.relation = table;
+    return carry_scope(seen, {});
+}
+
 std::string quoted_table(const CarryScope &scope, uint32_t table) {
-    return carry_scope(on_table(scope.migration, table), {}).table;
+    return scope_on(scope, table).table;
 }
 
 std::string quoted_index(const CarryScope &scope, uint32_t table, const std::string &index) {
-    return fmt::format("{}.{}", carry_scope(on_table(scope.migration, table), {}).schema,
-                       Identifier(index));
+    return fmt::format("{}.{}", scope_on(scope, table).schema, Identifier(index));
 }
 
 // The statement that puts a parent there, without its partitions.
@@ -166,11 +172,10 @@ class PartitionedIndex final : public Carrier {
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         if (!is_leaf(carried)) {
             query(side == Side::new_side ? carried.shadow_definition : carried.definition);
-            for (const auto &child : load_carried(scope.migration))
-                if (child.carrier == name() && child.parent == carried.object)
-                    query(fmt::format("ALTER INDEX {} ATTACH PARTITION {}",
-                                      quoted_index(scope, carried.related, carried.object),
-                                      quoted_index(scope, child.related, child.object)));
+            const std::string index = quoted_index(scope, carried.related, carried.object);
+            for (const auto &part : parts_of(scope.migration, carried))
+                query(fmt::format("ALTER INDEX {} ATTACH PARTITION {}", index,
+                                  quoted_index(scope, part.related, part.object)));
             return;
         }
         const std::string from = side_name(scope, carried, side);
@@ -272,17 +277,14 @@ class PartitionedIndex final : public Carrier {
 
     // Of the table's own constraint, which all of its partitions have.
     static std::string keyword_of(const CarryScope &scope, const Carried &carried) {
-        for (const auto &parent : load_carried(scope.migration))
-            if (parent.carrier == carried.carrier && parent.object == carried.parent) {
-                if (parent.definition.rfind("ALTER TABLE ", 0) != 0) return "";
-                return parent.definition.find(" PRIMARY KEY (") != std::string::npos ? "PRIMARY KEY"
-                                                                                     : "UNIQUE";
-            }
-        return "";
+        const auto parent = parent_of(scope.migration, carried);
+        if (!parent || parent->definition.rfind("ALTER TABLE ", 0) != 0) return "";
+        return parent->definition.find(" PRIMARY KEY (") != std::string::npos ? "PRIMARY KEY"
+                                                                              : "UNIQUE";
     }
 
     static CarryScope leaf_scope(const CarryScope &scope, const Carried &carried) {
-        return carry_scope(on_table(scope.migration, carried.related), {});
+        return scope_on(scope, carried.related);
     }
 
     static Step on_leaf(const Carried &carried, Step step) {
@@ -291,7 +293,7 @@ class PartitionedIndex final : public Carrier {
     }
 
     static uint32_t index_named(const Carried &carried, const std::string &index) {
-        const Rows rows = query(
+        const Rows rows = catalog(
             R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                 WHERE i.indrelid = $1::oid AND c.relname = $2)",
             {carried.related, index});
@@ -302,16 +304,19 @@ class PartitionedIndex final : public Carrier {
     }
 
     static std::vector<uint32_t> children_of(uint32_t index) {
-        const Rows rows =
-            query("SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid ORDER BY 1", {index});
+        const Rows rows = catalog(
+            "SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid ORDER BY 1", {index});
         std::vector<uint32_t> children;
         for (size_t row = 0; row < rows.size(); ++row) children.push_back(rows.oid(row, 0));
         return children;
     }
 
+    // pg_constraint has no index on conindid.
     static uint32_t constraint_on(uint32_t index) {
-        const Rows rows = query(
-            "SELECT oid FROM pg_constraint WHERE conindid = $1::oid AND contype IN ('p', 'u')",
+        const Rows rows = catalog(
+            R"(SELECT refobjid FROM pg_depend
+                WHERE classid = 'pg_class'::regclass AND objid = $1::oid AND deptype = 'i'
+                  AND refclassid = 'pg_constraint'::regclass)",
             {index});
         return rows.empty() ? 0 : rows.oid(0, 0);
     }

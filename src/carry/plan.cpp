@@ -57,6 +57,7 @@ bool is_of_partition(const Carried &carried) {
 
 std::vector<Carried> still_carried(const CarryScope &scope) {
     auto carried = load_carried(scope.migration);
+    if (!scope.partitioned) return carried;
     const Rows rows = query("SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)",
                             {scope.migration.relation});
     std::set<uint32_t> tree;

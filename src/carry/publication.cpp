@@ -32,7 +32,7 @@ class Publication final : public Carrier {
                       format('ALTER PUBLICATION %I DROP TABLE %I.%I', p.pubname, n.nspname, c.relname), format('%I.%I', n.nspname, c.relname)
                  FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
                  JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-                WHERE r.prrelid = $1::oid OR r.prrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass))
+                WHERE r.prrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
                 ORDER BY p.pubname, r.prrelid)",
             {scope.migration.relation, scope.migration.owner});
         for (size_t row = 0; row < rows.size(); ++row) {

@@ -23,7 +23,7 @@ std::vector<ZdmViewColumn> exchanged_columns(const std::vector<CarryScope> &scop
             check(zdm_type_parse(column_at(scope, then, pair).type.c_str(), true, &type));
             const Rows rows = query(
                 R"(SELECT attrelid, attnum FROM pg_attribute
-                    WHERE (attrelid = $1::oid OR attrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+                    WHERE attrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
                       AND attname = $2 AND NOT attisdropped)",
                 {scope.migration.relation,
                  column_at(scope, now, pair).current_name(scope.soak_names)});
@@ -238,7 +238,7 @@ std::string exchanged_numbers(const CarryScope &scope) {
             const Rows rows = query(
                 R"(SELECT string_agg(format('%s.%s.%s', f.attrelid, f.attnum, t.attnum), ' ' ORDER BY f.attrelid)
                      FROM pg_attribute f JOIN pg_attribute t ON t.attrelid = f.attrelid
-                    WHERE (f.attrelid = $1::oid OR f.attrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+                    WHERE f.attrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
                       AND f.attname = $2 AND t.attname = $3)",
                 {one.migration.relation, column_at(one, now, pair).current_name(one.soak_names),
                  column_at(one, then, pair).current_name(one.soak_names)});

@@ -82,6 +82,13 @@ class Rows {
     std::vector<Text> cells_;
 };
 
+// In a statement: the OIDs of a table and of all its partitions. As an array each is looked up by
+// index, whatever the planner takes their number for; with a set it reads all of pg_class, under
+// the lock of a cutover and in a database of many thousand tables.
+#define ZDM_TREE_OF(table)                                                                \
+    "ARRAY(SELECT " table " UNION SELECT relid FROM pg_catalog.pg_partition_tree((" table \
+    ")::regclass))"
+
 // Runs one statement as the current user.
 Rows query(const std::string &sql, const Parameters &parameters = {});
 

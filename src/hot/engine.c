@@ -24,9 +24,9 @@ ErrorData *zdm_backfill_run(ZdmBackfill *backfill, int64_t budget_us, bool wait_
 void zdm_backfill_close(ZdmBackfill *backfill) { zdm_hot_backfill_close(backfill); }
 
 ErrorData *zdm_sync_reads(uint32_t relation, ZdmSyncArguments arguments, int *count,
-                          const int **attnums) {
+                          const char *const **columns) {
     GUARD_BEGIN();
-    *count = zdm_hot_sync_reads(relation, arguments, attnums);
+    *count = zdm_hot_sync_reads(relation, arguments, columns);
     GUARD_END();
 }
 

@@ -28,7 +28,8 @@ extern void zdm_hot_backfill_run(ZdmBackfill *backfill, int64 budget_us, bool wa
                                  ZdmBackfillReport *report);
 extern void zdm_hot_backfill_close(ZdmBackfill *backfill);
 
-extern int zdm_hot_sync_reads(Oid relation, ZdmSyncArguments arguments, const int **attnums);
+extern int zdm_hot_sync_reads(Oid relation, ZdmSyncArguments arguments,
+                              const char *const **columns);
 extern void zdm_hot_verify(Oid relation, Oid relfilenode, ZdmSyncArguments arguments,
                            uint32 next_block, uint32 end_block, int64 budget_us, int limit,
                            ZdmVerifyReport *report);

@@ -9,16 +9,20 @@ extern "C" {
 
 using namespace zdm;
 
-extern "C" int zdm_hot_sync_reads(Oid relid, ZdmSyncArguments arguments, const int **attnums) {
+extern "C" int zdm_hot_sync_reads(Oid relid, ZdmSyncArguments arguments,
+                                  const char *const **columns) {
     Relation relation = table_open(relid, AccessShareLock);
     SyncProgram *program =
         sync_program_build(relation, InvalidOid, arguments.count, arguments.values);
     program->scoped = true;
     const int count = program->other_count;
-    int *read = static_cast<int *>(palloc(sizeof(int) * (count + 1)));
-    for (int i = 0; i < count; i++) read[i] = program->others[i].attnum;
+    const char **read = static_cast<const char **>(palloc(sizeof(char *) * (count + 1)));
+    for (int i = 0; i < count; i++) {
+        const AttrNumber attnum = program->others[i].attnum;
+        read[i] = pstrdup(NameStr(TupleDescAttr(RelationGetDescr(relation), attnum - 1)->attname));
+    }
     sync_program_free(program);
     table_close(relation, NoLock);
-    *attnums = read;
+    *columns = read;
     return count;
 }

@@ -260,8 +260,8 @@ bool zdm_has_not_valid_partitioned_foreign_key(void);
 ErrorData *zdm_warn(const char *message);
 
 /* dependency.c */
-ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,
-                                 const int *attnums);
+ErrorData *zdm_trigger_depend(uint32_t relation, const char *trigger, int count,
+                              const char *const *columns);
 /* Makes the index of a key or of an exclusion constraint a plain index, so that the constraint can
  * be dropped and the index kept. ACCESS EXCLUSIVE on the table is held by the caller. */
 ErrorData *zdm_constraint_release_index(uint32_t constraint);
@@ -273,7 +273,7 @@ ErrorData *zdm_index_detach(uint32_t index);
 ErrorData *zdm_index_set_unique(uint32_t index, bool unique);
 /* A foreign key that is NOT VALID and known to hold for every row. ACCESS EXCLUSIVE on both of its
  * tables is held by the caller. */
-ErrorData *zdm_constraint_mark_validated(uint32_t constraint);
+ErrorData *zdm_foreign_key_mark_validated(uint32_t relation, const char *name);
 
 /* exclusion.c */
 

@@ -15,6 +15,8 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -24,16 +26,21 @@
  * The sync trigger reads columns that only its arguments name. Without a dependency a schema tool
  * that drops columns it does not know would succeed, and the two sides would part in silence.
  */
-ErrorData *zdm_depend_on_columns(uint32_t trigger, uint32_t relation, int count,
-                                 const int *attnums) {
+ErrorData *zdm_trigger_depend(uint32_t relation, const char *trigger, int count,
+                              const char *const *columns) {
     GUARD_BEGIN();
     ObjectAddress dependent;
 
-    ObjectAddressSet(dependent, TriggerRelationId, trigger);
+    ObjectAddressSet(dependent, TriggerRelationId, get_trigger_oid(relation, trigger, false));
     for (int i = 0; i < count; i++) {
+        AttrNumber attnum = get_attnum(relation, columns[i]);
         ObjectAddress column;
 
-        ObjectAddressSubSet(column, RelationRelationId, relation, attnums[i]);
+        if (attnum == InvalidAttrNumber)
+            ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+                    errmsg("column \"%s\" of relation \"%s\" does not exist", columns[i],
+                           get_rel_name(relation)));
+        ObjectAddressSubSet(column, RelationRelationId, relation, attnum);
         recordDependencyOn(&dependent, &column, DEPENDENCY_NORMAL);
     }
     CommandCounterIncrement();
@@ -79,24 +86,40 @@ ErrorData *zdm_index_set_unique(uint32_t index, bool unique) {
     GUARD_END();
 }
 
-/*
- * A foreign key that was added NOT VALID and is known to hold for every row: VALIDATE would scan
- * the table under the lock of the transaction.
- */
-ErrorData *zdm_constraint_mark_validated(uint32_t constraint) {
-    GUARD_BEGIN();
-    HeapTuple tuple = SearchSysCacheCopy1(CONSTROID, ObjectIdGetDatum(constraint));
-    Form_pg_constraint form;
-    Relation pg_constraint;
+static void mark_validated(Relation pg_constraint, HeapTuple constraint) {
+    HeapTuple tuple = heap_copytuple(constraint);
+    Form_pg_constraint form = (Form_pg_constraint)GETSTRUCT(tuple);
+    ScanKeyData key;
+    SysScanDesc parts;
+    HeapTuple part;
 
-    if (!HeapTupleIsValid(tuple)) elog(ERROR, "there is no constraint %u", constraint);
-    form = (Form_pg_constraint)GETSTRUCT(tuple);
     form->convalidated = true;
-    pg_constraint = table_open(ConstraintRelationId, RowExclusiveLock);
     CatalogTupleUpdate(pg_constraint, &tuple->t_self, tuple);
-    table_close(pg_constraint, RowExclusiveLock);
     CacheInvalidateRelcacheByRelid(form->conrelid);
     CacheInvalidateRelcacheByRelid(form->confrelid);
+
+    ScanKeyInit(&key, Anum_pg_constraint_conparentid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(form->oid));
+    parts = systable_beginscan(pg_constraint, ConstraintParentIndexId, true, NULL, 1, &key);
+    while (HeapTupleIsValid(part = systable_getnext(parts))) mark_validated(pg_constraint, part);
+    systable_endscan(parts);
+}
+
+/*
+ * A foreign key that was added NOT VALID and is known to hold for every row: VALIDATE would scan
+ * the table under the lock of the transaction. In C, for the planner expects every constraint to be
+ * a part of this one and would read all of pg_constraint.
+ */
+ErrorData *zdm_foreign_key_mark_validated(uint32_t relation, const char *name) {
+    GUARD_BEGIN();
+    Relation pg_constraint = table_open(ConstraintRelationId, RowExclusiveLock);
+    Oid constraint = get_relation_constraint_oid(relation, name, false);
+    HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+
+    if (!HeapTupleIsValid(tuple)) elog(ERROR, "there is no constraint %u", constraint);
+    mark_validated(pg_constraint, tuple);
+    ReleaseSysCache(tuple);
+    table_close(pg_constraint, RowExclusiveLock);
     CommandCounterIncrement();
     GUARD_END();
 }

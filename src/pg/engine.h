@@ -94,10 +94,11 @@ typedef struct ZdmVerifyReport {
     const ZdmDiscrepancy *found; /* at most limit; in the caller's memory context */
 } ZdmVerifyReport;
 
-/* The columns that the expressions read and that belong to neither side; in the caller's memory
- * context. Raises what the parser raises, where an expression does not fit the table any more. */
+/* The names of the columns that the expressions read and that belong to neither side; in the
+ * caller's memory context. Raises what the parser raises, where an expression does not fit the
+ * table any more. */
 ErrorData *zdm_sync_reads(uint32_t relation, ZdmSyncArguments arguments, int *count,
-                          const int **attnums);
+                          const char *const **columns);
 
 /* One time box of a pass over one heap under the active snapshot: ACCESS SHARE. budget_us 0 = to
  * the end. Counts visible rows whose pair is not consistent (new = forward(old), or old =

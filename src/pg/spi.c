@@ -2,7 +2,8 @@
  * spi.c - SQL through SPI with text parameters and text results.
  *
  * zdm's own statements have fixed texts and run thousands of times (one row of state a batch), so
- * their plans are kept for the session, found by text.
+ * their plans are kept for the session, found by text. Generic ones: the server would otherwise
+ * plan the first five runs one by one, most of them under the lock of a cutover.
  */
 #include "pg/guard.h"
 
@@ -34,7 +35,7 @@ static SPIPlanPtr kept_plan(const char *sql, int count, Oid *types) {
     }
     entry = hash_search(kept_plans, &sql, HASH_FIND, NULL);
     if (entry == NULL) {
-        SPIPlanPtr plan = SPI_prepare(sql, count, types);
+        SPIPlanPtr plan = SPI_prepare_cursor(sql, count, types, CURSOR_OPT_GENERIC_PLAN);
 
         if (plan == NULL) elog(ERROR, "SPI: %s", SPI_result_code_string(SPI_result));
         SPI_keepplan(plan);

@@ -4,11 +4,14 @@
 
 namespace zdm {
 
-std::vector<Carried> load_carried(const Migration &migration) {
-    const Rows rows = catalog(
-        R"(SELECT carrier, object, shadow, definition, shadow_definition, keep_old, related, columns, parent, timing
-             FROM zdm.carried WHERE migration = $1::bigint AND relation = $2::oid ORDER BY ordinal)",
-        {migration.id, migration.relation});
+namespace {
+
+#define ZDM_CARRIED_SELECT                                                      \
+    "SELECT carrier, object, shadow, definition, shadow_definition, keep_old, " \
+    "       related, columns, parent, timing "                                  \
+    "  FROM zdm.carried WHERE migration = $1::bigint AND relation = $2::oid"
+
+std::vector<Carried> from_rows(const Rows &rows) {
     std::vector<Carried> carried;
     for (size_t row = 0; row < rows.size(); ++row)
         carried.push_back({rows.text(row, 0), rows.text(row, 1), rows.text(row, 2),
@@ -16,6 +19,26 @@ std::vector<Carried> load_carried(const Migration &migration) {
                            rows.oid(row, 6), rows.text(row, 7), rows.text(row, 8),
                            rows.text(row, 9)});
     return carried;
+}
+
+}  // namespace
+
+std::vector<Carried> load_carried(const Migration &migration) {
+    return from_rows(
+        catalog(ZDM_CARRIED_SELECT " ORDER BY ordinal", {migration.id, migration.relation}));
+}
+
+std::optional<Carried> parent_of(const Migration &migration, const Carried &carried) {
+    const auto found =
+        from_rows(catalog(ZDM_CARRIED_SELECT " AND carrier = $3 AND object = $4",
+                          {migration.id, migration.relation, carried.carrier, carried.parent}));
+    return found.empty() ? std::nullopt : std::optional(found.front());
+}
+
+std::vector<Carried> parts_of(const Migration &migration, const Carried &carried) {
+    return from_rows(catalog(ZDM_CARRIED_SELECT
+                             " AND carrier = $3 AND parent = $4 ORDER BY ordinal",
+                             {migration.id, migration.relation, carried.carrier, carried.object}));
 }
 
 std::vector<std::string> carried_objects(const Migration &migration, const std::string &carrier) {

@@ -35,6 +35,9 @@ struct Carried {
 };
 
 std::vector<Carried> load_carried(const Migration &migration);
+// Up and down the tree that Carried::parent makes.
+std::optional<Carried> parent_of(const Migration &migration, const Carried &carried);
+std::vector<Carried> parts_of(const Migration &migration, const Carried &carried);
 // The names of what one carrier takes along, on all of the migration's tables.
 std::vector<std::string> carried_objects(const Migration &migration, const std::string &carrier);
 // The other relation has another OID now.

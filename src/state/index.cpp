@@ -32,22 +32,22 @@ ZdmIndexDefinition parse(const std::string &statement, uint32_t relation) {
 
 std::optional<Index> find_index(uint32_t relation, const std::string &name) {
     return first(
-        query(ZDM_INDEX_SELECT "i.indrelid = $1::oid AND c.relname = $2", {relation, name}));
+        catalog(ZDM_INDEX_SELECT "i.indrelid = $1::oid AND c.relname = $2", {relation, name}));
 }
 
 std::optional<Index> find_index(uint32_t oid) {
-    return first(query(ZDM_INDEX_SELECT "c.oid = $1::oid", {oid}));
+    return first(catalog(ZDM_INDEX_SELECT "c.oid = $1::oid", {oid}));
 }
 
 std::vector<Index> indexes_of(uint32_t relation) {
-    const Rows rows = query(ZDM_INDEX_SELECT "i.indrelid = $1::oid ORDER BY c.oid", {relation});
+    const Rows rows = catalog(ZDM_INDEX_SELECT "i.indrelid = $1::oid ORDER BY c.oid", {relation});
     std::vector<Index> indexes;
     for (size_t row = 0; row < rows.size(); ++row) indexes.push_back(from_row(rows, row));
     return indexes;
 }
 
 std::optional<std::string> quoted_relation(uint32_t relation) {
-    const Rows rows = query(
+    const Rows rows = catalog(
         R"(SELECT format('%I.%I', n.nspname, c.relname)
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid)",
         {relation});

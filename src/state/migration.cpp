@@ -121,7 +121,7 @@ Migration on_table(const Migration &migration, uint32_t relation) {
     if (relation == 0 || relation == migration.relation) return migration;
     for (const auto &seen : on_each_table(migration))
         if (seen.relation == relation) return seen;
-    const Rows rows = query(
+    const Rows rows = catalog(
         R"(SELECT format('%I.%I', n.nspname, c.relname), c.relowner
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid)",
         {relation});

@@ -37,8 +37,7 @@ int64_t refresh_scans(const Migration &migration, const std::string &kind) {
                                 ELSE c.reltuples END, 0)::bigint
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind = 'r'
-              AND (c.oid = $3::oid
-                   OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($3::oid::regclass) t WHERE t.isleaf))
+              AND c.oid = ANY ()" ZDM_TREE_OF("$3::oid") R"()
               AND NOT EXISTS (SELECT FROM zdm.scan o WHERE o.migration = $1::bigint AND o.kind = $2 AND o.relation = c.oid)
            RETURNING 1)",
         {migration.id, kind, migration.relation, sync_trigger_name(migration.id)});
@@ -55,8 +54,7 @@ std::string unverified_heap(const Migration &migration) {
         R"(SELECT format('%I.%I', n.nspname, c.relname)
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind = 'r'
-              AND (c.oid = $2::oid
-                   OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($2::oid::regclass) t WHERE t.isleaf))
+              AND c.oid = ANY ()" ZDM_TREE_OF("$2::oid") R"()
               AND NOT EXISTS (SELECT FROM zdm.scan s
                                WHERE s.migration = $1::bigint AND s.kind = 'verify' AND s.relation = c.oid
                                  AND s.done AND s.discrepancies = 0

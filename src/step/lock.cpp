@@ -115,7 +115,8 @@ std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables) {
     const Rows rows = query(
         R"(SELECT DISTINCT c.oid
              FROM unnest(string_to_array($1, ' ')::oid[]) AS t(oid)
-             JOIN pg_class c ON c.oid = t.oid OR c.oid IN (SELECT relid FROM pg_partition_tree(t.oid::regclass))
+            CROSS JOIN LATERAL unnest()" ZDM_TREE_OF("t.oid") R"() AS r(oid)
+             JOIN pg_class c ON c.oid = r.oid
             ORDER BY c.oid)",
         {fmt::format("{}", fmt::join(tables, " "))});
     std::vector<uint32_t> relations;

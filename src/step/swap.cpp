@@ -58,11 +58,13 @@ void let_trigger_functions_be_planned_anew(const Migration &migration) {
     catalog(R"(UPDATE pg_catalog.pg_proc p SET proname = p.proname
                  FROM pg_catalog.pg_language l
                 WHERE l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c', 'sql')
-                  AND p.oid IN (SELECT t.tgfoid FROM pg_catalog.pg_trigger t
-                                 WHERE NOT t.tgisinternal
-                                   AND (t.tgrelid = $1::oid
-                                        OR t.tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass)))))",
-            {migration.relation});
+                  AND p.oid = ANY (ARRAY(
+                      SELECT t.tgfoid
+                        FROM zdm.migrated_table m
+                       CROSS JOIN LATERAL unnest()" ZDM_TREE_OF("m.relation") R"() AS r(relation)
+                        JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.relation
+                       WHERE m.migration = $1::bigint AND NOT t.tgisinternal)))",
+            {migration.id});
 }
 
 void exchange(std::vector<CarriedTable> tables, bool to_soak) {
@@ -87,10 +89,8 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
     share_privileges(scopes, to_soak ? Side::new_side : Side::old_side);
     share_security_labels(scopes, to_soak ? Side::new_side : Side::old_side);
     name_index_columns(scopes);
-    for (const auto &table : tables) {
-        create_sync_trigger(table.scope);
-        let_trigger_functions_be_planned_anew(table.scope.migration);
-    }
+    for (const auto &table : tables) create_sync_trigger(table.scope);
+    let_trigger_functions_be_planned_anew(tables.front().scope.migration);
 }
 
 // The revert does not take place: the old columns' conditions must not fail the application's

@@ -10,48 +10,39 @@ namespace zdm {
 namespace {
 
 // Dropped in silence, a column that an expression reads would part the sides as one that is mapped.
-void depend_on_read_columns(const CarryScope &scope, const SyncArguments &arguments) {
+std::vector<std::string> read_columns(const CarryScope &scope) {
+    const SyncArguments arguments(scope.mapping, scope.migration, scope.soak_names);
     int count = 0;
-    const int *attnums = nullptr;
-    check(zdm_sync_reads(scope.migration.relation, arguments.view(), &count, &attnums));
-    const Rows trigger = query("SELECT oid FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $2",
-                               {scope.migration.relation, sync_trigger_name(scope.migration.id)});
-    check(zdm_depend_on_columns(trigger.oid(0, 0), scope.migration.relation, count, attnums));
+    const char *const *names = nullptr;
+    check(zdm_sync_reads(scope.migration.relation, arguments.view(), &count, &names));
+    return {names, names + count};
 }
 
 }  // namespace
 
 void create_sync_trigger(const CarryScope &scope) {
-    const Identifier trigger(sync_trigger_name(scope.migration.id));
+    const std::string name = sync_trigger_name(scope.migration.id);
     const SyncArguments arguments(scope.mapping, scope.migration, scope.soak_names);
     std::vector<std::string> literals;
     for (const auto &value : arguments.values()) literals.push_back(quote(Literal(value)));
     query(
         fmt::format("CREATE TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW "
                     "EXECUTE FUNCTION zdm.sync({})",
-                    trigger, scope.table, fmt::join(literals, ", ")));
-    query(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", scope.table, trigger));
+                    Identifier(name), scope.table, fmt::join(literals, ", ")));
+    query(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", scope.table, Identifier(name)));
 
-    std::vector<std::string> names;
+    std::vector<std::string> columns = read_columns(scope);
     for (const auto *side : {&scope.mapping.old_columns, &scope.mapping.new_columns})
-        for (const auto &column : *side) names.push_back(column.current_name(scope.soak_names));
-    depend_on_columns(scope.migration.relation, sync_trigger_name(scope.migration.id), names);
-    depend_on_read_columns(scope, arguments);
+        for (const auto &column : *side) columns.push_back(column.current_name(scope.soak_names));
+    depend_on_columns(scope.migration.relation, name, columns);
 }
 
 void depend_on_columns(uint32_t relation, const std::string &trigger,
                        const std::vector<std::string> &columns) {
-    const Rows rows = query(
-        R"(SELECT t.oid, a.attnum
-             FROM pg_trigger t JOIN pg_attribute a ON a.attrelid = t.tgrelid
-            WHERE t.tgrelid = $1::oid AND t.tgname = $2 AND NOT a.attisdropped
-              AND a.attname = ANY (string_to_array($3, E'\x01')))",
-        {relation, trigger, fmt::format("{}", fmt::join(columns, "\x01"))});
-    std::vector<int> attnums;
-    for (size_t row = 0; row < rows.size(); ++row)
-        attnums.push_back(static_cast<int>(rows.integer(row, 1)));
-    check(zdm_depend_on_columns(rows.oid(0, 0), relation, static_cast<int>(attnums.size()),
-                                attnums.data()));
+    std::vector<const char *> names;
+    for (const auto &column : columns) names.push_back(column.c_str());
+    check(zdm_trigger_depend(relation, trigger.c_str(), static_cast<int>(names.size()),
+                             names.data()));
 }
 
 void drop_sync_trigger(const CarryScope &scope) {
@@ -60,11 +51,11 @@ void drop_sync_trigger(const CarryScope &scope) {
 }
 
 bool sync_trigger_is_intact(const Migration &migration) {
-    const Rows rows = query(
+    const Rows rows = catalog(
         R"(SELECT count(*) FILTER (WHERE t.tgenabled IS DISTINCT FROM 'A')
              FROM pg_class c
              LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = $2
-            WHERE c.oid = $1::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))",
+            WHERE c.oid = ANY ()" ZDM_TREE_OF("$1::oid") R"())",
         {migration.relation, sync_trigger_name(migration.id)});
     return rows.integer(0, 0) == 0;
 }
@@ -76,13 +67,8 @@ std::string why_out_of_sync(const CarryScope &scope) {
             "trigger {} fires after the sync trigger, and what it changes is not in sync; give it "
             "a name that sorts before ~zdm_sync",
             *behind);
-    const auto unfit =
-        attempt({"42703", "42704", "42725", "42804", "42846", "42883", "42501"}, [&] {
-            const SyncArguments arguments(scope.mapping, scope.migration, scope.soak_names);
-            int count = 0;
-            const int *attnums = nullptr;
-            check(zdm_sync_reads(scope.migration.relation, arguments.view(), &count, &attnums));
-        });
+    const auto unfit = attempt({"42703", "42704", "42725", "42804", "42846", "42883", "42501"},
+                               [&] { read_columns(scope); });
     if (unfit)
         return fmt::format("its expressions do not fit the table any more ({}); mend that",
                            unfit->what());
@@ -90,10 +76,10 @@ std::string why_out_of_sync(const CarryScope &scope) {
 }
 
 Text trigger_behind_sync(uint32_t relation) {
-    const Rows rows = query(
+    const Rows rows = catalog(
         R"(SELECT format('%I on %I.%I', tgname, n.nspname, c.relname)
              FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE (tgrelid = $1::oid OR tgrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))
+            WHERE tgrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
               AND NOT tgisinternal AND tgtype & 3 = 3 AND tgenabled <> 'D'
               AND tgname::text COLLATE "C" > '~zdm_sync_' AND tgname NOT LIKE '~zdm\_sync\_%'
             ORDER BY tgrelid, tgname LIMIT 1)",
