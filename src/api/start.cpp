@@ -100,9 +100,8 @@ void check_not_read(const Table &table, const std::vector<std::string> &columns)
         {table.relation, fmt::format("{}", fmt::join(columns, "\x01"))});
     if (!rows.empty())
         raise(sqlstate::conflicting_definition, {},
-              "zdm: an expression of the unfinished migration \"{}\" reads column {} of {}; finish "
-              "it "
-              "or SELECT zdm.abort({}) first",
+              "zdm: an expression of the unfinished migration \"{}\" reads column {} of {}; "
+              "finish it or SELECT zdm.abort({}) first",
               rows.text(0, 0), Identifier(rows.text(0, 1)), table.name, Literal(rows.text(0, 0)));
 }
 

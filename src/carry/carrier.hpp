@@ -73,6 +73,9 @@ class Carrier {
         return {};
     }
 
+    // On the partition Carried::related, and gone with it where the table has that no more.
+    virtual bool is_of_partition(const Carried &) const { return false; }
+
     // A whole is put on from its parts, which stand before it.
     virtual bool parts_come_first() const { return false; }
 

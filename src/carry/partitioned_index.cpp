@@ -135,6 +135,7 @@ class PartitionedIndex final : public Carrier {
                                                  old_name(scope, carried)))};
     }
 
+    bool is_of_partition(const Carried &) const override { return true; }
     bool parts_come_first() const override { return true; }
 
     std::vector<Carried> find_in_soak(const CarryScope &scope,

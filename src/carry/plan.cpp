@@ -35,22 +35,12 @@ void append(std::vector<Step> &steps, const CarryScope &scope, std::vector<Step>
     }
 }
 
-}  // namespace
-
-namespace {
-
 // What another migration had kept or built, and took down when it ended.
 bool went_with_its_migration(const Carried &carried) {
     const auto other = object_of_migration(carried.object);
     if (!other) return false;
     const auto migration = load_migration(other->migration);
     return !migration || !migration->unfinished();
-}
-
-// A partition's own default, its part of an index.
-bool is_of_partition(const Carried &carried) {
-    return carried.related != 0 &&
-           (carried.carrier == "partitioned_index" || carried.carrier == "default");
 }
 
 }  // namespace
@@ -62,11 +52,11 @@ std::vector<Carried> still_carried(const CarryScope &scope) {
                             {scope.migration.relation});
     std::set<uint32_t> tree;
     for (size_t row = 0; row < rows.size(); ++row) tree.insert(rows.oid(row, 0));
-    carried.erase(std::remove_if(carried.begin(), carried.end(),
-                                 [&](const Carried &one) {
-                                     return is_of_partition(one) && tree.count(one.related) == 0;
-                                 }),
-                  carried.end());
+    const auto is_gone = [&](const Carried &one) {
+        return Carrier::find_carrier(one.carrier).is_of_partition(one) &&
+               tree.count(one.related) == 0;
+    };
+    carried.erase(std::remove_if(carried.begin(), carried.end(), is_gone), carried.end());
     return carried;
 }
 

@@ -128,6 +128,10 @@ ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes);
 /* The same by a tablespace's name; NULL: the database's own. */
 ErrorData *zdm_tablespace_free(const char *tablespace, double *bytes);
 
+/* wal_segment.c: makes a piece of the next file of WAL, unless that is there; mostly only a look at
+ * shared memory. Called after each box it is done in time. Raises 53100. */
+ErrorData *zdm_wal_prepare_segment(void);
+
 /* security_label.c. label NULL: none. */
 ErrorData *zdm_column_set_label(uint32_t relation, int column, const char *provider,
                                 const char *label);

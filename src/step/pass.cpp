@@ -28,6 +28,15 @@ Task task_of(const Scan &scan) {
     return {scan.relation, scan.relation_name, scan.kind == "backfill" ? left * block_bytes : 0};
 }
 
+void prepare_wal_segment() {
+    try {
+        check(zdm_wal_prepare_segment());
+    } catch (Error &error) {
+        // Of a disk that is full its own signal speaks.
+        if (error.sqlstate() != sqlstate::disk_full) throw;
+    }
+}
+
 void inherit_stop(Turn &turn) {
     const auto before = load_pacing(turn.migration);
     if (before && before->level == "stop")
@@ -71,6 +80,7 @@ bool is_wanted(Turn &turn) {
 
 double pace(Turn &turn, const Box &box) {
     const double began_ms = zdm_now_ms();
+    if (turn.pacer.beside_others() && !turn.helps) prepare_wal_segment();
     double looked_ms = began_ms;
     const double until_ms = began_ms + turn.pacer.pause_ms(turn.settings, box);
     double now_ms = began_ms;

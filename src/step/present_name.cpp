@@ -17,42 +17,44 @@ size_t end_of_identifier(const std::string &sql, size_t from) {
     return at;
 }
 
-bool stands_at(const std::string &sql, size_t at, const std::string &text) {
-    return sql.compare(at, text.size(), text) == 0;
+// Behind that text, where the statement begins with it; npos: it does not.
+size_t behind(const std::string &sql, const std::string &beginning) {
+    return sql.compare(0, beginning.size(), beginning) == 0 ? beginning.size() : std::string::npos;
 }
 
-// Puts the name where the table's stands, behind that word and ONLY.
-void put_name(std::string &sql, size_t at, const std::string &name) {
-    const std::string only = "ONLY ";
-    if (stands_at(sql, at, only)) at += only.size();
-    sql.replace(at, end_of_identifier(sql, at) - at, name);
+// Where the statement names its table; npos: it does not, or whoever runs it puts it together anew.
+size_t place_of_table(const Step &step) {
+    constexpr size_t nowhere = std::string::npos;
+    if (const size_t at = behind(step.sql, "ALTER TABLE "); at != nowhere) {
+        const size_t only = behind(step.sql, "ALTER TABLE ONLY ");
+        return only != nowhere ? only : at;
+    }
+    if (step.kind == "analyze") return behind(step.sql, "ANALYZE ");
+    if (step.kind != "create_index") return nowhere;
+    for (const std::string create : {"CREATE INDEX", "CREATE UNIQUE INDEX"})
+        if (const size_t index = behind(step.sql, create + " CONCURRENTLY "); index != nowhere) {
+            const std::string on = " ON ";
+            const size_t at = end_of_identifier(step.sql, index);
+            if (step.sql.compare(at, on.size(), on) == 0) return at + on.size();
+        }
+    return nowhere;
 }
 
 }  // namespace
 
 std::string under_present_name(const Step &step, uint32_t relation) {
-    const auto name = quoted_relation(relation);
-    if (!name) return step.sql;
-    const std::string alter = "ALTER TABLE ", next = "; " + alter;
+    const auto now = quoted_relation(relation);
+    const size_t at = place_of_table(step);
+    if (!now || at == std::string::npos) return step.sql;
+    const std::string then = step.sql.substr(at, end_of_identifier(step.sql, at) - at);
+    if (then == *now) return step.sql;
     std::string text = step.sql;
-    if (stands_at(text, 0, alter)) {
-        put_name(text, alter.size(), *name);
-        // Several that are joined are all of the same table.
-        for (size_t at = text.find(next); at != std::string::npos; at = text.find(next, at + 1))
-            put_name(text, at + next.size(), *name);
-        return text;
-    }
-    // Others that build an index know themselves of which table.
-    if (step.kind != "create_index" && step.kind != "analyze") return text;
-    for (const std::string before :
-         {"CREATE INDEX CONCURRENTLY ", "CREATE UNIQUE INDEX CONCURRENTLY "})
-        if (stands_at(text, 0, before)) {
-            const std::string on = " ON ";
-            const size_t at = end_of_identifier(text, before.size());
-            if (stands_at(text, at, on)) put_name(text, at + on.size(), *name);
-        }
-    const std::string analyze = "ANALYZE ";
-    if (stands_at(text, 0, analyze)) put_name(text, analyze.size(), *name);
+    text.replace(at, then.size(), *now);
+    // Several that are joined are all of the same table.
+    const std::string next = "; ALTER TABLE ";
+    for (size_t other = text.find(next + then + " "); other != std::string::npos;
+         other = text.find(next + then + " "))
+        text.replace(other + next.size(), then.size(), *now);
     return text;
 }
 
