@@ -92,9 +92,9 @@ class Rows {
 // Runs one statement as the current user.
 Rows query(const std::string &sql, const Parameters &parameters = {});
 
-// Runs one of zdm's own fixed statements as the extension's owner, with a plan kept for the
-// session. sql must be a string constant (its address is the plan's key). For zdm's tables only: no
-// text of a user may be part of it, and it must call nothing that a user can define.
+// Runs a fixed statement on zdm's tables and the server's catalogs as the extension's owner, with a
+// plan kept for the session. sql must be a string constant (its address is the plan's key): no text
+// of a user may be part of it, and it must call nothing that a user can define.
 Rows catalog(const char *sql, const Parameters &parameters = {});
 
 }  // namespace zdm
