@@ -68,7 +68,39 @@ CALL zdm.wait('again', 'ready', 60);
 SELECT zdm.abort('again');
 CALL zdm.wait('again', 'aborted', 60);
 TABLE catalogs EXCEPT TABLE public.before;
+-- Partitions in other schemas, whose indexes have the names of their parents'.
+CREATE SCHEMA old;
+CREATE SCHEMA older;
+CREATE TABLE log (part integer, n integer, PRIMARY KEY (part, n)) PARTITION BY RANGE (part);
+CREATE INDEX log_n ON log (n);
+CREATE TABLE old.log PARTITION OF log FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (part);
+CREATE TABLE older.log PARTITION OF old.log FOR VALUES FROM (0) TO (5);
+ALTER INDEX old.log_n_idx RENAME TO log_n;
+ALTER INDEX older.log_n_idx RENAME TO log_n;
+INSERT INTO log SELECT g % 5, g FROM generate_series(1, 100) g;
+CREATE VIEW public.logs AS
+    SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS definition, h.inhparent::regclass::text AS parent, i.indisprimary
+      FROM pg_index i LEFT JOIN pg_inherits h ON h.inhrelid = i.indexrelid
+     WHERE i.indrelid IN ('log'::regclass, 'old.log'::regclass, 'older.log'::regclass);
+CREATE TABLE public.before_logs AS TABLE public.logs;
+SELECT zdm.change_type('log', 'n', 'bigint', name => 'log');
+CALL zdm.wait('log', 'ready', 60);
+SELECT zdm.cutover('log');
+CALL zdm.wait('log', 'soak', 60);
+SELECT zdm.revert('log');
+CALL zdm.wait('log', 'ready', 60);
+SELECT name, definition, parent FROM public.before_logs EXCEPT SELECT name, definition, parent FROM public.logs;
+SELECT zdm.cutover('log');
+CALL zdm.wait('log', 'soak', 60);
+SELECT zdm.contract('log');
+CALL zdm.wait('log', 'done', 60);
+SELECT name, definition, parent, indisprimary FROM public.logs ORDER BY name, parent;
+TABLE public.before_logs EXCEPT TABLE public.logs;
+SELECT tableoid::regclass, pg_typeof(max(n)), count(*) FROM log GROUP BY tableoid;
 SET client_min_messages = warning;
+DROP VIEW public.logs;
+DROP TABLE public.before_logs;
+DROP SCHEMA old, older CASCADE;
 DROP SCHEMA p CASCADE;
 DROP TABLE public.before;
 DROP EXTENSION zdm;

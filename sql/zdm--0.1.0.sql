@@ -110,7 +110,7 @@ CREATE TABLE carried (
     timing            text NOT NULL DEFAULT '',
     PRIMARY KEY (migration, relation, ordinal)
 );
-COMMENT ON COLUMN carried.parent IS 'The index of the parent table that a partition''s index belongs to';
+COMMENT ON COLUMN carried.parent IS 'The index of the parent table that a partition''s index belongs to, behind the OID of that table';
 COMMENT ON COLUMN carried.timing IS 'Of a deferrable key: what stands behind its columns';
 COMMENT ON COLUMN carried.columns IS 'Numbers of the columns that it reads, to see when another migration has exchanged them';
 COMMENT ON COLUMN carried.related IS 'Another relation that cutover locks because of it; 0 = none';

@@ -73,7 +73,8 @@ class Carrier {
         return {};
     }
 
-    // On the partition Carried::related, and gone with it where the table has that no more.
+    // On the partition Carried::related, and gone with it where the table has that no more. Not
+    // where something is to be taken down on it all the same.
     virtual bool is_of_partition(const Carried &) const { return false; }
 
     // A whole is put on from its parts, which stand before it.

@@ -1,5 +1,7 @@
 #include "carry/index_definition.hpp"
 
+#include "state/index.hpp"
+
 #include "core/no_postgres.hpp"
 
 namespace zdm {
@@ -129,14 +131,11 @@ Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &in
 void set_unique(const CarryScope &scope, const Carried &carried, const std::string &index,
                 bool unique) {
     if (carried.definition.rfind("CREATE UNIQUE ", 0) != 0) return;
-    const Rows rows = catalog(
-        R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-            WHERE i.indrelid = $1::oid AND c.relname = $2)",
-        {scope.migration.relation, index});
-    if (rows.empty())
+    const auto found = find_index(scope.migration.relation, index);
+    if (!found)
         raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
               described(scope.migration), Identifier(index));
-    check(zdm_index_set_unique(rows.oid(0, 0), unique));
+    check(zdm_index_set_unique(found->oid, unique));
 }
 
 namespace {
@@ -155,7 +154,7 @@ void rename_index_columns(const std::vector<std::string> &renames, bool of_parti
     const Rows rows = query(fmt::format(
                                 R"(SELECT format('%I.%I', n.nspname, c.relname), r.before, r.now
                  FROM (VALUES {}) AS r(relation, before, now)
-                 JOIN pg_index i ON i.indrelid = r.relation
+                CROSS JOIN LATERAL (SELECT * FROM pg_index WHERE indrelid = r.relation OFFSET 0) i
                  JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = r.before
                  JOIN pg_attribute o ON o.attrelid = i.indrelid AND o.attname = r.now AND o.attnum = i.indkey[a.attnum - 1]

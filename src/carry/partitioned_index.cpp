@@ -10,6 +10,7 @@
 
 #include "carry/carrier.hpp"
 #include "carry/index_definition.hpp"
+#include "state/index.hpp"
 #include "state/names.hpp"
 
 #include "core/no_postgres.hpp"
@@ -22,7 +23,7 @@ struct Node {
     uint32_t index = 0;
     std::string name;
     uint32_t table = 0;
-    std::string parent;
+    std::string parent;  // as Carried::parent
     bool leaf = false;
     std::string keyword;  // PRIMARY KEY or UNIQUE where a constraint is on it
     bool usable = true;
@@ -31,14 +32,14 @@ struct Node {
 // Leaves first, the table's own last.
 std::vector<Node> tree_of(uint32_t index) {
     const Rows rows = query(
-        R"(SELECT c.oid, c.relname, i.indrelid, p.relname, c.relkind = 'i', 
+        R"(SELECT c.oid, c.relname, i.indrelid, pi.indrelid || '.' || p.relname, c.relkind = 'i',
                   CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END,
                   i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered
                       AND k.condeferrable IS NOT TRUE AND k.contype IS DISTINCT FROM 'x'
                       AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
              FROM pg_partition_tree($1::oid::regclass) t
              JOIN pg_class c ON c.oid = t.relid JOIN pg_index i ON i.indexrelid = c.oid
-             LEFT JOIN pg_class p ON p.oid = t.parentrelid
+             LEFT JOIN pg_class p ON p.oid = t.parentrelid LEFT JOIN pg_index pi ON pi.indexrelid = p.oid
              LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
             ORDER BY t.level DESC, c.oid)",
         {index});
@@ -294,14 +295,11 @@ class PartitionedIndex final : public Carrier {
     }
 
     static uint32_t index_named(const Carried &carried, const std::string &index) {
-        const Rows rows = catalog(
-            R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-                WHERE i.indrelid = $1::oid AND c.relname = $2)",
-            {carried.related, index});
-        if (rows.empty())
+        const auto found = find_index(carried.related, index);
+        if (!found)
             raise(sqlstate::undefined_object, {}, "zdm: there is no index {} any more",
                   Identifier(index));
-        return rows.oid(0, 0);
+        return found->oid;
     }
 
     static std::vector<uint32_t> children_of(uint32_t index) {

@@ -29,7 +29,6 @@ constexpr auto undefined_object = "42704";
 constexpr auto invalid_parameter = "22023";
 constexpr auto read_only = "25006";
 constexpr auto lock_not_available = "55P03";
-constexpr auto disk_full = "53100";
 constexpr auto query_canceled = "57014";
 }  // namespace sqlstate
 

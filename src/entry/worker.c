@@ -54,6 +54,7 @@ static void connect_to(Oid database, const char *application_name) {
     set_session("deadlock_timeout", "20ms");
     set_session("jit", "off"); /* as spi.c pins it */
     set_session("lock_timeout", "0");
+    set_session("plan_cache_mode", "auto"); /* as spi.c asks for it */
 }
 
 static void take_signals(void) {

@@ -129,7 +129,8 @@ ErrorData *zdm_disk_free(uint32_t relation, bool of_wal, double *bytes);
 ErrorData *zdm_tablespace_free(const char *tablespace, double *bytes);
 
 /* wal_segment.c: makes a piece of the next file of WAL, unless that is there; mostly only a look at
- * shared memory. Called after each box, it is done in time. Raises 53100. */
+ * shared memory. Called after each box, it is done in time. In no transaction. Raises what the disk
+ * gives reason for. */
 ErrorData *zdm_wal_prepare_segment(void);
 
 /* security_label.c. label NULL: none. */

@@ -2,8 +2,8 @@
  * spi.c - SQL through SPI with text parameters and text results.
  *
  * zdm's own statements have fixed texts and run thousands of times (one row of state a batch), so
- * their plans are kept for the session, found by text. Generic ones: the server would otherwise
- * plan the first five runs one by one, most of them under the lock of a cutover.
+ * their plans are kept for the session, found by their address. Generic ones: the server would
+ * otherwise plan the first five runs one by one, most of them under the lock of a cutover.
  */
 #include "pg/guard.h"
 

@@ -30,7 +30,7 @@ std::vector<Carried> load_carried(const Migration &migration) {
 
 std::optional<Carried> parent_of(const Migration &migration, const Carried &carried) {
     const auto found =
-        from_rows(catalog(ZDM_CARRIED_SELECT " AND carrier = $3 AND object = $4",
+        from_rows(catalog(ZDM_CARRIED_SELECT " AND carrier = $3 AND related || '.' || object = $4",
                           {migration.id, migration.relation, carried.carrier, carried.parent}));
     return found.empty() ? std::nullopt : std::optional(found.front());
 }
@@ -38,7 +38,8 @@ std::optional<Carried> parent_of(const Migration &migration, const Carried &carr
 std::vector<Carried> parts_of(const Migration &migration, const Carried &carried) {
     return from_rows(catalog(ZDM_CARRIED_SELECT
                              " AND carrier = $3 AND parent = $4 ORDER BY ordinal",
-                             {migration.id, migration.relation, carried.carrier, carried.object}));
+                             {migration.id, migration.relation, carried.carrier,
+                              fmt::format("{}.{}", carried.related, carried.object)}));
 }
 
 std::vector<std::string> carried_objects(const Migration &migration, const std::string &carrier) {

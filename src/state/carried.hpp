@@ -21,8 +21,9 @@ struct Carried {
     uint32_t related = 0;  // another relation that cutover must lock because of it; 0: none
     // Which columns it reads, by number: another migration's cutover exchanges names, not numbers.
     std::string columns = {};
-    // The index of the parent table that a partition's one belongs to; the schema of statistics,
-    // quoted, where it is not the table's.
+    // The index of the parent table that a partition's one belongs to, behind that table's OID and
+    // a dot, for a partition in another schema may have one of the same name; the schema of
+    // statistics, quoted, where it is not the table's.
     std::string parent = {};
     std::string timing = {};  // of a deferrable key: " DEFERRABLE ..."
 

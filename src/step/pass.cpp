@@ -21,6 +21,8 @@ constexpr double look_ms = 500;
 // How many sessions are at work is asked for this often while we pause.
 constexpr double slice_ms = 50;
 
+constexpr double after_disk_error_ms = 10000;
+
 constexpr double block_bytes = 8192;
 
 Task task_of(const Scan &scan) {
@@ -28,12 +30,16 @@ Task task_of(const Scan &scan) {
     return {scan.relation, scan.relation_name, scan.kind == "backfill" ? left * block_bytes : 0};
 }
 
+// No pass fails for want of it. Of a disk that is full its own signal speaks.
 void prepare_wal_segment() {
+    static double not_before_ms = 0;
+    if (zdm_now_ms() < not_before_ms) return;
     try {
         check(zdm_wal_prepare_segment());
     } catch (Error &error) {
-        // Of a disk that is full its own signal speaks.
-        if (error.sqlstate() != sqlstate::disk_full) throw;
+        if (error.sqlstate().substr(0, 2) == "57") throw;  // cancelled, shut down
+        check(zdm_warn(error.what()));
+        not_before_ms = zdm_now_ms() + after_disk_error_ms;
     }
 }
 

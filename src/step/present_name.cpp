@@ -25,6 +25,7 @@ size_t behind(const std::string &sql, const std::string &beginning) {
 // Where the statement names its table; npos: it does not, or whoever runs it puts it together anew.
 size_t place_of_table(const Step &step) {
     constexpr size_t nowhere = std::string::npos;
+    if (step.kind == "swap" || step.kind == "contract") return nowhere;  // of several tables
     if (const size_t at = behind(step.sql, "ALTER TABLE "); at != nowhere) {
         const size_t only = behind(step.sql, "ALTER TABLE ONLY ");
         return only != nowhere ? only : at;
@@ -53,7 +54,7 @@ std::string under_present_name(const Step &step, uint32_t relation) {
     // Several that are joined are all of the same table.
     const std::string next = "; ALTER TABLE ";
     for (size_t other = text.find(next + then + " "); other != std::string::npos;
-         other = text.find(next + then + " "))
+         other = text.find(next + then + " ", other + next.size()))
         text.replace(other + next.size(), then.size(), *now);
     return text;
 }

@@ -35,7 +35,7 @@ value(q{SET zdm.max_wal_rate = '4MB'; SELECT zdm.change_type('t', 'v', 'bigint',
 value(qq{SET statement_timeout = '60s'; DO \$\$ BEGIN WHILE NOT $unfinished LOOP PERFORM pg_sleep(0.001); END LOOP; END \$\$});
 my $worker = value(q{SELECT zdm.worker_pid()});
 value(qq{SELECT pg_terminate_backend($worker, 60000)});
-is(value(qq{SELECT EXISTS (SELECT FROM pg_ls_dir('pg_wal') AS file WHERE file = 'xlogtemp.$worker')}), 'f',
+is(value(qq{SELECT EXISTS (SELECT FROM pg_ls_dir('pg_wal') AS file WHERE file = 'xlogtemp.zdm.$worker')}), 'f',
     'a worker that is ended takes the file away that it has begun');
 
 value('SELECT zdm.wake()');
