@@ -6,6 +6,7 @@
 #include "state/index.hpp"
 #include "state/names.hpp"
 #include "step/interruptible.hpp"
+#include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/present_name.hpp"
 #include "step/utility.hpp"
@@ -44,6 +45,18 @@ bool is_there(Turn &turn, const Step &step) {
         if (!there) set_step_state(turn.migration, step, "done");
     });
     return there;
+}
+
+// Another migration that is between the call of its cutover, or revert, and the swap, and exchanges
+// the same expression: each would find the other's guard on its columns.
+std::optional<std::string> guarded_by_another(const Turn &turn, const Step &step) {
+    const std::string guard = guard_name(carried_of(turn.migration, step));
+    for (const auto &other : unfinished_migrations())
+        if (other.id != turn.migration.id)
+            for (const auto &name :
+                 {new_object_name(other.id, guard), old_object_name(other.id, guard)})
+                if (find_index(table_of(turn, step), name)) return other.name;
+    return std::nullopt;
 }
 
 Violations differing_rows(Turn &turn, const Step &step, const Carried &carried) {
@@ -98,8 +111,15 @@ class GuardGenerated final : public StepKind {
     const char *name() const override { return guard_generated_step; }
 
     Outcome run(Turn &turn, const Step &step) const override {
-        // Finds out itself whether the index is there; says of this step that it is done.
         if (!is_there(turn, step)) return Outcome::finished();
+        std::optional<std::string> other;
+        in_turn(turn, [&] { other = guarded_by_another(turn, step); });
+        if (other)
+            return Outcome::wait(fmt::format("waits for migration \"{}\", which exchanges a "
+                                             "generated column that both read first",
+                                             *other),
+                                 retry_pause_ms(step.attempts));
+        // Finds out itself whether the index is there; says of this step that it is done.
         Step index = step;
         index.kind = "create_index";
         Turn at_table = turn;
