@@ -1,5 +1,5 @@
-# A minute of pgbench through the whole life of a migration of the column that it updates: no transaction fails,
-# no row differs in any phase, no update is lost.
+# pgbench through the whole life of a migration of the column that it updates: no transaction fails, no row differs in
+# any phase, no update is lost.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -15,11 +15,10 @@ $node->safe_psql('postgres', 'CREATE EXTENSION zdm');
 $node->command_ok([ 'pgbench', '-i', '-q', '-s', '3', 'postgres' ], 'pgbench tables');
 $node->safe_psql('postgres', 'CREATE INDEX abalance ON pgbench_accounts (abalance)');
 
-my $seconds = 60;
 my ($out, $err) = ('', '');
 local %ENV = $node->_get_env();
 my $load = IPC::Run::start(
-    [ 'pgbench', '-n', '-c', '4', '-j', '1', '-R', '400', '-T', $seconds, '--max-tries=1', '-M', 'simple', 'postgres' ],
+    [ 'pgbench', '-n', '-c', '4', '-j', '1', '-R', '400', '-T', '600', '--max-tries=1', '-M', 'simple', 'postgres' ],
     '<', \undef, '>', \$out, '2>', \$err);
 
 my $m = 'public.pgbench_accounts.abalance';
@@ -50,8 +49,9 @@ value("SET zdm.pace = '0.2'; SELECT zdm.change_type('pgbench_accounts', 'abalanc
 $node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM zdm.scan WHERE next_block > 50 AND NOT done)}) or die 'no backfill';
 value("SELECT zdm.abort('again')");
 value("CALL zdm.wait('again', 'aborted', 60)");
-cmp_ok(value("SELECT extract(epoch FROM max(at) - min(at)) FROM zdm.event"), '<', $seconds, 'all of it under load');
 
+ok($load->pumpable, 'all of it under load');
+$load->signal('ALRM');
 $load->finish;
 is($load->result(0), 0, 'pgbench ended well') or diag($err);
 like($out, qr/number of failed transactions: 0 /, 'no transaction failed') or diag("$out\n$err");
