@@ -41,7 +41,9 @@ static bool is_at_rest(uint32 wait_event) {
 
 /*
  * Without ProcArrayLock: the array never moves, each field is read at once, and one session more or
- * less is no matter. A session between two statements waits for its client.
+ * less is no matter. A session between two statements waits for its client. A backend that ends
+ * leaves its pid and role in its slot (ProcKill), and waits for nothing any more: a slot is in use
+ * while its latch has an owner.
  */
 int zdm_running_sessions(void) {
     int running = 0;
@@ -49,7 +51,7 @@ int zdm_running_sessions(void) {
     for (uint32 i = 0; i < ProcGlobal->allProcCount; i++) {
         PGPROC *proc = &ProcGlobal->allProcs[i];
 
-        if (proc->pid == 0 || !OidIsValid(proc->roleId) || proc == MyProc) continue;
+        if (proc->procLatch.owner_pid == 0 || !OidIsValid(proc->roleId) || proc == MyProc) continue;
         if (zdm_is_worker(proc) || (proc->statusFlags & PROC_IS_AUTOVACUUM)) continue;
         if (!is_at_rest(*(volatile uint32 *)&proc->wait_event_info)) running++;
     }
