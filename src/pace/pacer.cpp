@@ -128,6 +128,8 @@ void Pacer::decide(double now_ms) {
         if (reading.correction || (!correction && reading.ceiling < ceiling))
             ceiling_by_ = {Throttle::Level::slow, name, reading.text};
         ceiling = std::min(ceiling, reading.ceiling);
+        // What the share is below of already must not hold it there.
+        if (budget_duty_ < reading.lowest_duty) continue;
         if (!worst || reading.load > worst->load) {
             worst = &reading;
             worst_name = name;
@@ -148,11 +150,10 @@ void Pacer::decide(double now_ms) {
     stands_by_ = false;
     const double load = worst ? worst->load : 0;
     if (load >= shrink_above) {
-        const double lowest = std::min(budget_duty_, std::max(worst->lowest_duty, lowest_duty));
         if (load < 1)
-            budget_duty_ = std::max(budget_duty_ * shrink_by, lowest);
+            budget_duty_ = std::max(budget_duty_ * shrink_by, worst->lowest_duty);
         else if (now_ms - halved_ms_ >= between_halvings_ms) {
-            budget_duty_ = std::max(budget_duty_ / 2, lowest);
+            budget_duty_ = std::max(budget_duty_ / 2, worst->lowest_duty);
             halved_ms_ = now_ms;
         }
         slowed_by_ = {Throttle::Level::slow, worst_name, worst->text};
