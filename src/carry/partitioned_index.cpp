@@ -192,33 +192,39 @@ class PartitionedIndex final : public Carrier {
     }
 
   private:
-    static Carried carried_of(const CarryScope &scope, const Node &node) {
-        const std::string shadow = new_object_name(scope.migration.id, node.name);
-        const auto &mapping = scope.mapping;
+    static Carried described(const CarryScope &scope, const Node &node, Side old_side) {
+        const Side new_side = old_side == Side::old_side ? Side::new_side : Side::old_side;
+        const int64_t id = scope.migration.id;
+        const std::string shadow = new_object_name(id, node.name);
         Carried carried{"partitioned_index",
                         node.name,
                         shadow,
                         "",
                         "",
-                        true,
+                        false,
                         node.table,
                         columns_of(pg_class_id, node.index),
                         node.parent};
         if (node.leaf) {
             const std::string table = quoted_table(scope, node.table);
-            carried.definition = index_definition(
-                scope, node.index, {old_object_name(scope.migration.id, node.name), table, true},
-                Side::old_side, Names::soak);
-            carried.shadow_definition = index_definition(scope, node.index, {shadow, table, true},
-                                                         Side::new_side, Names::before);
-            const bool unique = carried.definition.rfind("CREATE UNIQUE ", 0) == 0;
-            carried.keep_old =
-                mapping.reverse_is_identity() ||
-                (!has_expression(node) && (!unique || mapping.reverse_is_injective()));
+            carried.definition =
+                index_definition(scope, node.index, {old_object_name(id, node.name), table, true},
+                                 old_side, Names::soak);
+            carried.shadow_definition =
+                index_definition(scope, node.index, {shadow, table, true}, new_side, Names::before);
         } else {
-            carried.definition = parent_statement(scope, node, Side::old_side, Names::before);
-            carried.shadow_definition = parent_statement(scope, node, Side::new_side, Names::soak);
+            carried.definition = parent_statement(scope, node, old_side, Names::before);
+            carried.shadow_definition = parent_statement(scope, node, new_side, Names::soak);
         }
+        return carried;
+    }
+
+    static Carried carried_of(const CarryScope &scope, const Node &node) {
+        Carried carried = described(scope, node, Side::old_side);
+        const bool unique = carried.definition.rfind("CREATE UNIQUE ", 0) == 0;
+        carried.keep_old =
+            !node.leaf || scope.mapping.reverse_is_identity() ||
+            (!has_expression(node) && (!unique || scope.mapping.reverse_is_injective()));
         return carried;
     }
 
@@ -239,30 +245,7 @@ class PartitionedIndex final : public Carrier {
 
     // Its old side is not there yet: reinstate builds it.
     static Carried newcomer_of(const CarryScope &other_way, const Node &node) {
-        const int64_t id = other_way.migration.id;
-        const std::string shadow = new_object_name(id, node.name);
-        Carried carried{"partitioned_index",
-                        node.name,
-                        shadow,
-                        "",
-                        "",
-                        false,
-                        node.table,
-                        columns_of(pg_class_id, node.index),
-                        node.parent};
-        if (node.leaf) {
-            const std::string table = quoted_table(other_way, node.table);
-            carried.definition = index_definition(other_way, node.index,
-                                                  {old_object_name(id, node.name), table, true},
-                                                  Side::new_side, Names::soak);
-            carried.shadow_definition = index_definition(
-                other_way, node.index, {shadow, table, true}, Side::old_side, Names::before);
-        } else {
-            carried.definition = parent_statement(other_way, node, Side::new_side, Names::before);
-            carried.shadow_definition =
-                parent_statement(other_way, node, Side::old_side, Names::soak);
-        }
-        return carried;
+        return described(other_way, node, Side::new_side);
     }
 
     static bool has_expression(const Node &node) {
