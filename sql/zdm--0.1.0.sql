@@ -142,7 +142,7 @@ CREATE TABLE scan (
     sync_trigger  text,
     PRIMARY KEY (migration, kind, relation, first_block)
 );
-COMMENT ON COLUMN scan.number IS 'Who works on it has the advisory lock (2053401903, number)';
+COMMENT ON COLUMN scan.number IS 'Who works on it has claimed it: zdm.claim';
 COMMENT ON COLUMN scan.first_block IS 'A heap may be divided among workers: of the range that ends before blocks';
 COMMENT ON COLUMN scan.rows_vacuumed IS 'Of all rows_moved of the heap, those that were before its last VACUUM';
 COMMENT ON COLUMN scan.sync_trigger IS 'The heap''s sync trigger (OID and xmin): another one since means that rows may have been written without it';
@@ -404,16 +404,17 @@ END
 $$;
 COMMENT ON FUNCTION plan(text) IS 'Every step of a call that starts a migration, without doing any';
 
+CREATE VIEW claim AS
+SELECT (ARRAY['worker', 'long statement', 'scan'])[l.objsubid] AS what, l.objid::bigint AS number, l.pid
+  FROM pg_catalog.pg_locks l
+ WHERE l.locktype = 'object' AND l.granted AND l.objsubid BETWEEN 1 AND 3
+   AND l.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
+COMMENT ON VIEW claim IS 'What the processes of this database''s worker have for themselves: locks that no SQL command can take';
+
 CREATE FUNCTION worker_pid() RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT l.pid
-      FROM pg_locks l
-     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
-       AND l.classid = 2053401901 AND l.objid = 1
-       AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-     LIMIT 1
-$$;
+AS $$ SELECT pid FROM zdm.claim WHERE what = 'worker' LIMIT 1 $$;
 COMMENT ON FUNCTION worker_pid() IS 'Process id of this database''s worker, NULL where none runs';
 
 ------------------------------------------------------------------------------------------------
@@ -529,9 +530,8 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
       LEFT JOIN (
            -- At work at the same time, so that speeds add up: a scan's seconds are those of one process.
            SELECT c.migration, count(*) AS processes
-             FROM pg_locks l JOIN zdm.scan c ON c.number = l.objid::bigint AND NOT c.done
-            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = 2053401903
-              AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+             FROM zdm.claim l JOIN zdm.scan c ON c.number = l.number AND NOT c.done
+            WHERE l.what = 'scan'
             GROUP BY c.migration) a ON a.migration = m.id
       LEFT JOIN LATERAL (
            -- The pass that is running: verify once it has begun, else backfill. Exact in blocks.
@@ -589,8 +589,9 @@ COMMENT ON VIEW metrics IS 'For exporters: text labels, bigint and float8 gauges
 
 ALTER TABLE discrepancy ENABLE ROW LEVEL SECURITY;
 CREATE POLICY table_owner ON discrepancy FOR SELECT
-    USING ((SELECT bool_and(pg_has_role(t.owner, 'USAGE')) FROM zdm.migrated_table t
+    USING ((SELECT bool_and(pg_has_role(coalesce(c.relowner, t.owner), 'USAGE'))
+              FROM zdm.migrated_table t LEFT JOIN pg_class c ON c.oid = t.relation
              WHERE t.migration = discrepancy.migration));
 
 GRANT USAGE ON SCHEMA zdm TO PUBLIC;
-GRANT SELECT ON migration, migrated_table, mapped_column, step, carried, scan, pacing, global_pause, event, discrepancy, open_discrepancies, status_now, status, metrics TO PUBLIC;
+GRANT SELECT ON migration, migrated_table, mapped_column, step, carried, scan, pacing, global_pause, event, discrepancy, open_discrepancies, claim, status_now, status, metrics TO PUBLIC;

@@ -209,7 +209,7 @@ class MaterializedView final : public Carrier {
     static void rename(const CarryScope &scope, const Carried &carried, Renamed from, Renamed to) {
         const Original original(carried);
         const Name view = parsed(carried.object);
-        UserScope as_owner(original.owner, zdm_user_restricted_context());
+        OwnerScope as_owner(original.owner);
         const auto named = [&](Renamed renamed, const std::string &name) {
             return renamed == nullptr ? name : renamed(scope.migration.id, name);
         };

@@ -42,8 +42,7 @@ class Rule final : public Carrier {
     void take_off(const CarryScope &, const Carried &, Side) const override {}
 
     void put_on(const CarryScope &, const Carried &carried, Side) const override {
-        UserScope as_owner(static_cast<uint32_t>(std::stoul(carried.shadow_definition)),
-                           zdm_user_restricted_context());
+        OwnerScope as_owner(static_cast<uint32_t>(std::stoul(carried.shadow_definition)));
         create_exchanged(carried.definition, carried.columns.substr(0, carried.columns.find('/')));
     }
 } const rule_carrier;

@@ -105,13 +105,13 @@ class ViewCarrier final : public Carrier {
 
     void take_off(const CarryScope &, const Carried &carried, Side) const override {
         if (carried.keep_old) return;
-        UserScope as_owner(owner_of(carried), zdm_user_restricted_context());
+        OwnerScope as_owner(owner_of(carried));
         query(fmt::format("DROP VIEW {}", carried.object));
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side) const override {
         {
-            UserScope as_owner(owner_of(carried), zdm_user_restricted_context());
+            OwnerScope as_owner(owner_of(carried));
             const auto statements = split(carried.definition, separator);
             const std::string numbers = carried.columns.substr(0, carried.columns.find('/'));
             for (const auto &statement : statements)

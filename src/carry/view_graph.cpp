@@ -110,7 +110,7 @@ Shape shape_of(const CarryScope &scope, const View &view,
         attempt({"42883", "42804", "42725", "42846", "42P18", "42P21", "42P22", "42501", "22P02",
                  "22003", "22007", "22008", "42803", "42703", "0A000", "42P01", "42P10", "42P13"},
                 [&] {
-                    UserScope as_owner(view.owner, zdm_user_restricted_context());
+                    OwnerScope as_owner(view.owner);
                     check(zdm_view_shape(text.c_str(), static_cast<int>(changed.size()),
                                          changed.data(), &width, &columns));
                 });

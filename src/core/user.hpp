@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 
 #include "pg/bridge.h"
 
@@ -23,9 +24,23 @@ class UserScope {
     int context_ = 0;
 };
 
-// As VACUUM and CREATE INDEX run a table owner's code: no way back to the session's own role.
-struct OwnerScope : UserScope {
-    explicit OwnerScope(uint32_t owner) : UserScope(owner, zdm_user_restricted_context()) {}
+// As VACUUM and CREATE INDEX run a table owner's code: no way back to the session's own role, and
+// no setting that it changes outlives the scope. An exception means that the (sub)transaction is
+// rolled back, and that ends the level of settings.
+class OwnerScope {
+  public:
+    explicit OwnerScope(uint32_t owner)
+        : user_(owner, zdm_user_restricted_context()), level_(zdm_settings_open()) {}
+    ~OwnerScope() {
+        if (std::uncaught_exceptions() == exceptions_) zdm_settings_close(level_);
+    }
+    OwnerScope(const OwnerScope &) = delete;
+    OwnerScope &operator=(const OwnerScope &) = delete;
+
+  private:
+    UserScope user_;
+    int exceptions_ = std::uncaught_exceptions();
+    int level_;
 };
 
 }  // namespace zdm

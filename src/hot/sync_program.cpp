@@ -282,7 +282,9 @@ SyncProgram *sync_program_build(Relation relation, Oid trigger, int count,
     int security;
     const int nest = NewGUCNestLevel();
     GetUserIdAndSecContext(&user, &security);
-    SetUserIdAndSecContext(relation->rd_rel->relowner, security | SECURITY_LOCAL_USERID_CHANGE);
+    // Planning runs functions of constants, so nothing that they set is to stay.
+    SetUserIdAndSecContext(relation->rd_rel->relowner,
+                           security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
     PG_TRY();
     {
         (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
@@ -297,7 +299,7 @@ SyncProgram *sync_program_build(Relation relation, Oid trigger, int count,
         PG_RE_THROW();
     }
     PG_END_TRY();
-    AtEOXact_GUC(true, nest);
+    AtEOXact_GUC(false, nest);
     SetUserIdAndSecContext(user, security);
     MemoryContextSwitchTo(caller);
     return program;

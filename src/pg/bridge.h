@@ -55,13 +55,12 @@ ErrorData *zdm_procedure_commit(void); /* SPI commit and a new transaction: only
 ErrorData *zdm_run_utility(const char *sql);
 
 /* runtime.c */
-#define ZDM_AS_OWNER                                                            \
-    1 /* no SET ROLE, no temporary objects: what maintenance commands run under \
-       */
 void zdm_user_get(uint32_t *role, int *context);
 void zdm_user_set(uint32_t role, int context);
 int zdm_user_local_context(void);      /* SECURITY_LOCAL_USERID_CHANGE: as in SECURITY DEFINER */
 int zdm_user_restricted_context(void); /* and RESTRICTED_OPERATION, NOFORCE_RLS */
+int zdm_settings_open(void);           /* a level of settings */
+void zdm_settings_close(int level);    /* and what was set in it is as before */
 ErrorData *zdm_extension_owner(uint32_t *owner);
 ErrorData *zdm_check_interrupts(void);
 ErrorData *zdm_sleep(int64_t milliseconds);
@@ -79,6 +78,16 @@ ErrorData *zdm_lock_relations(int count, const uint32_t *relations, int mode, do
 #define ZDM_SHARE 5
 #define ZDM_SHARE_ROW_EXCLUSIVE 6
 #define ZDM_ACCESS_EXCLUSIVE 8
+
+/* claim.c: what one process of a database has for itself until it releases it or ends. Never waits;
+ * claiming again what one has is nothing. The view zdm.claim shows them. */
+typedef enum ZdmClaim {
+    ZDM_CLAIM_WORKER = 1, /* 0 */
+    ZDM_CLAIM_LONG = 2,   /* a migration's id: a statement of it that may take hours runs */
+    ZDM_CLAIM_SCAN = 3,   /* a scan's number */
+} ZdmClaim;
+ErrorData *zdm_claim(ZdmClaim claim, uint32_t number, bool *claimed);
+ErrorData *zdm_claim_release(ZdmClaim claim, uint32_t number);
 
 /* settings.c: zdm.* settings as they stand in this session */
 typedef struct ZdmSettings {

@@ -36,6 +36,7 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
+#include "pg/expression.h"
 #include "pg/version.h"
 
 static int pin_search_path(void) {
@@ -147,8 +148,8 @@ static char *deparse(Relation rel, Node *expression) {
         false);
 }
 
-static void check_immutable(Node *expression, const char *what) {
-    if (contain_mutable_functions((Node *)expression_planner((Expr *)copyObject(expression))))
+static void check_immutable(Relation rel, Node *expression, const char *what) {
+    if (zdm_expression_is_mutable(rel, expression))
         ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
                         errmsg("functions in index %s must be marked IMMUTABLE", what)));
 }
@@ -217,7 +218,7 @@ static char *key_value(Relation rel, IndexElem *element, KeyType *type) {
         *type = column_type(rel, element->name);
         return pstrdup(quote_identifier(element->name));
     }
-    check_immutable(element->expr, "expression");
+    check_immutable(rel, element->expr, "expression");
     *type = (KeyType){exprType(element->expr), exprCollation(element->expr)};
     return psprintf("(%s)", deparse(rel, element->expr));
 }
@@ -347,7 +348,7 @@ static void describe_index(Relation rel, IndexStmt *stmt, ZdmIndexDefinition *de
     }
     definition->predicate = NULL;
     if (stmt->whereClause != NULL) {
-        check_immutable(stmt->whereClause, "predicate");
+        check_immutable(rel, stmt->whereClause, "predicate");
         definition->predicate = deparse(rel, stmt->whereClause);
     }
     AtEOXact_GUC(true, nest);

@@ -9,6 +9,7 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -19,7 +20,11 @@
 #include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "pg/guard.h"
 
 typedef struct Resolution {
     const char *relation_name;
@@ -284,4 +289,20 @@ bool zdm_expression_is_total(Node *expression) {
         default:
             return false;
     }
+}
+
+/* Planning runs functions of constants: they are the table owner's, and nothing they set stays. */
+bool zdm_expression_is_mutable(Relation relation, Node *expression) {
+    Oid user;
+    int context;
+    int nest = NewGUCNestLevel();
+    bool is_mutable;
+
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(relation->rd_rel->relowner, context | zdm_user_restricted_context());
+    is_mutable =
+        contain_mutable_functions((Node *)expression_planner((Expr *)copyObject(expression)));
+    AtEOXact_GUC(false, nest);
+    SetUserIdAndSecContext(user, context);
+    return is_mutable;
 }

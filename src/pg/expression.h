@@ -23,6 +23,9 @@ typedef struct ZdmMappedColumn {
     Oid collation;
 } ZdmMappedColumn;
 
+/* The parse tree of exactly one value. 42601. */
+extern Node *zdm_expression_raw(const char *text);
+
 /*
  * Parses one scalar expression over the relation's columns and coerces it to a column type.
  * Raises 42601, 42703, 42804, 0A000 as the server does for a generated column (which allows what we
@@ -32,14 +35,13 @@ typedef struct ZdmMappedColumn {
  * Names resolve through the current search_path: the caller pins it for canonical text.
  * explicit_cast: coerce as an explicit cast does, not as an assignment does.
  */
-extern /* The parse tree of exactly one value. 42601. */
-    Node *
-    zdm_expression_raw(const char *text);
+extern Node *zdm_expression_parse(Relation relation, const char *text, int column_count,
+                                  const ZdmMappedColumn *columns, bool by_name, bool as_parameters,
+                                  Oid target_type, int32 target_typmod, Oid target_collation,
+                                  bool explicit_cast);
 
-Node *zdm_expression_parse(Relation relation, const char *text, int column_count,
-                           const ZdmMappedColumn *columns, bool by_name, bool as_parameters,
-                           Oid target_type, int32 target_typmod, Oid target_collation,
-                           bool explicit_cast);
+/* By what it becomes when functions are inlined. */
+extern bool zdm_expression_is_mutable(Relation relation, Node *expression);
 
 /* True where evaluation raises no error for any input: column copies, casts that are total. */
 extern bool zdm_expression_is_total(Node *expression);

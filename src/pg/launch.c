@@ -3,7 +3,7 @@
  *
  * A migration's worker is asked for after the commit of the transaction that wants it, never
  * before: it would look for a row that it cannot see yet, and a rollback would leave it with
- * nothing. A second worker for the same database finds the advisory lock taken, wakes the first and
+ * nothing. A second worker for the same database finds its claim taken, wakes the first and
  * leaves, so asking once too often is harmless.
  */
 #include "pg/guard.h"

@@ -105,8 +105,7 @@ static Node *parse_generation(Relation relation, int attnum, const char *text, i
     Node *node = zdm_expression_parse(relation, text, count, columns, true, true, column->atttypid,
                                       column->atttypmod, column->attcollation, false);
 
-    /* What is inlined counts by what it becomes. */
-    if (contain_mutable_functions((Node *)expression_planner((Expr *)copyObject(node))))
+    if (zdm_expression_is_mutable(relation, node))
         ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
                         errmsg("generation expression is not immutable")));
     return node;

@@ -44,6 +44,10 @@ int zdm_user_restricted_context(void) {
     return SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS;
 }
 
+int zdm_settings_open(void) { return NewGUCNestLevel(); }
+
+void zdm_settings_close(int level) { AtEOXact_GUC(false, level); }
+
 ErrorData *zdm_check_interrupts(void) {
     GUARD_BEGIN();
     CHECK_FOR_INTERRUPTS();

@@ -48,6 +48,17 @@ static inline void zdm_index_insert_cleanup(Relation index, IndexInfo *info) {
 #endif
 }
 
+#include "storage/lock.h"
+
+/* 17 asks whether a stronger one would do. */
+static inline bool zdm_lock_held(const LOCKTAG *tag, LOCKMODE mode) {
+#if PG_VERSION_NUM >= 170000
+    return LockHeldByMe(tag, mode, false);
+#else
+    return LockHeldByMe(tag, mode);
+#endif
+}
+
 /* 18 asks whether a deferrable one counts. */
 static inline Oid zdm_primary_key_index(Relation relation) {
 #if PG_VERSION_NUM >= 180000

@@ -96,6 +96,8 @@ Scan from_row(const Rows &rows, size_t row) {
 // A range that is not worth a worker of its own.
 constexpr uint32_t least_blocks = 256;
 
+uint32_t claim_number(const Scan &scan) { return static_cast<uint32_t>(scan.number); }
+
 uint32_t blocks_left(const Scan &scan) {
     return scan.blocks - std::min(scan.next_block, scan.blocks);
 }
@@ -110,23 +112,23 @@ std::optional<Scan> next_scan(const Migration &migration, const std::string &kin
 
 std::optional<Scan> claim_scan(const Migration &migration, const std::string &kind) {
     const Rows rows = catalog(ZDM_SCAN_SELECT, {migration.id, kind, migration.relation});
-    for (size_t row = 0; row < rows.size(); ++row)
-        if (query("SELECT pg_try_advisory_lock(2053401903, $1::integer)", {rows.integer(row, 0)})
-                .boolean(0, 0)) {
-            // Whoever had it may have come to its end since.
-            Scan scan = from_row(rows, row);
-            if (!catalog("SELECT FROM zdm.scan WHERE number = $1::integer AND NOT done",
-                         {static_cast<int64_t>(scan.number)})
-                     .empty())
-                return scan;
-            release_claim(scan);
-        }
+    for (size_t row = 0; row < rows.size(); ++row) {
+        Scan scan = from_row(rows, row);
+        bool claimed = false;
+        check(zdm_claim(ZDM_CLAIM_SCAN, claim_number(scan), &claimed));
+        if (!claimed) continue;
+        // Whoever had it may have come to its end since.
+        if (!catalog("SELECT FROM zdm.scan WHERE number = $1::integer AND NOT done",
+                     {static_cast<int64_t>(scan.number)})
+                 .empty())
+            return scan;
+        release_claim(scan);
+    }
     return std::nullopt;
 }
 
 void release_claim(const Scan &scan) {
-    query("SELECT pg_advisory_unlock(2053401903, $1::integer)",
-          {static_cast<int64_t>(scan.number)});
+    check(zdm_claim_release(ZDM_CLAIM_SCAN, claim_number(scan)));
 }
 
 int64_t open_scans(const Migration &migration, const std::string &kind) {
@@ -138,13 +140,11 @@ int64_t open_scans(const Migration &migration, const std::string &kind) {
 }
 
 int64_t other_helpers(const Migration &migration, const std::string &kind) {
-    return catalog(R"(SELECT count(*) FROM zdm.scan s JOIN pg_catalog.pg_locks l
-                          ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
-                         AND l.classid = 2053401903 AND l.objid::bigint = s.number
-                         AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
-                        WHERE s.migration = $1::bigint AND s.kind = $2 AND l.pid <> pg_backend_pid()
-                          AND l.pid IS DISTINCT FROM zdm.worker_pid())",
-                   {migration.id, kind})
+    return catalog(
+               R"(SELECT count(*) FROM zdm.scan s JOIN zdm.claim c ON c.what = 'scan' AND c.number = s.number
+                        WHERE s.migration = $1::bigint AND s.kind = $2 AND c.pid <> pg_backend_pid()
+                          AND c.pid IS DISTINCT FROM zdm.worker_pid())",
+               {migration.id, kind})
         .integer(0, 0);
 }
 

@@ -1,7 +1,7 @@
 // Statements that may take hours: building an index, reading every row for a constraint. The worker
-// cannot look at its tables in between, so it leaves a mark, an advisory lock that says for which
-// migration it is busy; who starts a second worker after an abort (as every abort does) finds the
-// mark and cancels the statement.
+// cannot look at its tables in between, so it leaves a mark, a claim (pg/claim.c) that says for
+// which migration it is busy; who starts a second worker after an abort (as every abort does) finds
+// the mark and cancels the statement.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 namespace zdm {
 
 namespace interruption {
-bool mark(const Migration &migration);  // false: somebody else has that lock; then without a mark
+bool mark(const Migration &migration);  // false: somebody else has that claim; then without a mark
 void unmark(const Migration &migration, bool marked);
 }  // namespace interruption
 

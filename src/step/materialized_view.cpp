@@ -34,7 +34,7 @@ Outcome drop(Turn &turn, const Step &step, const std::string &final_state) {
         const Rows rows =
             query("SELECT relowner FROM pg_class WHERE oid = to_regclass($1)", {step.object});
         if (rows.empty()) return Outcome::finished();
-        UserScope as_owner(rows.oid(0, 0), zdm_user_restricted_context());
+        OwnerScope as_owner(rows.oid(0, 0));
         query(fmt::format("DROP MATERIALIZED VIEW {}", step.object));
         return Outcome::finished();
     });
@@ -56,7 +56,7 @@ void create(const Migration &migration, const Carried &carried) {
         static_cast<uint32_t>(std::stoul(split(carried.definition, separator).at(0)));
     const auto statements = split(carried.shadow_definition, separator);
     with_borrowed_names(pointers, Side::new_side, [&] {
-        UserScope as_owner(owner, zdm_user_restricted_context());
+        OwnerScope as_owner(owner);
         create_exchanged(statements.at(0), carried.columns.substr(0, carried.columns.find('/')));
         for (size_t i = 1; i < statements.size(); ++i)
             if (statements[i].rfind("acl ", 0) != 0) query(statements[i]);

@@ -2,10 +2,10 @@
 // connection would be in the way of DROP DATABASE). All that it knows is in zdm's tables, so being
 // killed is nothing special.
 //
-// Its identity is a session advisory lock. The way out is a race with those who start a migration:
-// they commit, then start a worker, which finds the lock taken and leaves. So the last look for
-// work comes after the lock was given back: whoever committed before that look is seen by it, and
-// whoever commits later finds the lock free.
+// Its identity is a claim (pg/claim.c). The way out is a race with those who start a migration:
+// they commit, then start a worker, which finds the claim taken and leaves. So the last look for
+// work comes after the claim was given back: whoever committed before that look is seen by it, and
+// whoever commits later finds it free.
 #include "worker/worker.h"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace {
 bool take_identity() {
     bool taken = false;
     in_transaction([&] {
-        taken = query("SELECT pg_try_advisory_lock(2053401901, 1)").boolean(0, 0);
+        check(zdm_claim(ZDM_CLAIM_WORKER, 0, &taken));
         // Tell the one who has it that there is news.
         if (!taken) {
             interrupt_aborted();
@@ -37,7 +37,7 @@ bool take_identity() {
 }
 
 void give_identity_back() {
-    in_transaction([&] { query("SELECT pg_advisory_unlock(2053401901, 1)"); });
+    in_transaction([&] { check(zdm_claim_release(ZDM_CLAIM_WORKER, 0)); });
 }
 
 bool extension_is_here() {
@@ -68,7 +68,7 @@ void work_until_nothing_is_left() {
     std::map<int64_t, double> not_before_ms;  // by migration: when its pause ends
     std::map<int64_t, Pacer> pacers;
     for (;;) {
-        if (!extension_is_here()) return;
+        if (!extension_is_here() || !take_identity()) return;
         const auto migrations = migrations_with_work();
         if (migrations.empty()) return;
 
