@@ -73,6 +73,18 @@ BEGIN;
 SELECT zdm.change_type('t', 'v', 'integer', name => 'rolled back');
 ROLLBACK;
 SELECT count(*) FROM zdm.migration WHERE name = 'rolled back';
+-- What is being aborted is neither ready nor started.
+INSERT INTO t (id, v) VALUES (2000, 1);
+SELECT zdm.change_type('t', 'v', 'integer', name => 'zero');
+CALL zdm.wait('zero', 'ready', 60);
+BEGIN;
+SELECT zdm.abort('zero');
+DO $$ BEGIN PERFORM zdm.assert_ready('zero'); EXCEPTION WHEN SQLSTATE 'ZD001' THEN RAISE NOTICE 'not ready'; END $$;
+SELECT zdm.change_type('t', 'v', 'integer', name => 'zero');
+ROLLBACK;
+SELECT zdm.abort('zero');
+DO $$ BEGIN CALL zdm.wait('zero', 'ready', 0); EXCEPTION WHEN SQLSTATE 'ZD007' THEN RAISE NOTICE 'aborted'; END $$;
+CALL zdm.wait('zero', 'aborted', 60);
 -- Two on one column are refused; two on one table are not.
 ALTER TABLE t ADD w integer;
 SELECT zdm.change_type('t', 'v', 'integer', name => 'one');

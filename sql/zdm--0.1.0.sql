@@ -481,6 +481,7 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
                 CASE WHEN v.phase <> 'soak' THEN format(' or SELECT zdm.abort(%L)', v.name) ELSE '' END)
            WHEN v.worker IS NULL AND v.phase <> v.target THEN 'SELECT zdm.wake()'
            WHEN v.phase <> v.target THEN format('wait: CALL zdm.wait(%L, %L)', v.name, v.target)
+           WHEN v.phase = 'ready' AND v.discrepancies > 0 THEN format('SELECT zdm.repair(%L), then zdm.verify must find none', v.name)
            WHEN v.phase = 'ready' THEN format('SELECT zdm.cutover(%L)', v.name)
            WHEN v.phase = 'soak' THEN format('SELECT zdm.contract(%L), or SELECT zdm.revert(%L) to go back', v.name, v.name)
        END AS next_action,

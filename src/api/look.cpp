@@ -148,8 +148,10 @@ int64_t repair(const Migration &migration) {
 }
 
 void assert_ready(const Migration &migration) {
-    if (migration.state != "failed" && migration.phase >= Phase::ready &&
-        migration.phase <= Phase::done)
+    const auto different = open_discrepancies(migration).size();
+    if (migration.state != "failed" && migration.target != Phase::aborted &&
+        migration.phase >= Phase::ready && migration.phase <= Phase::done &&
+        (migration.phase != Phase::ready || different == 0))
         return;
     const Rows rows = catalog(
         R"(SELECT state, message, round(progress * 100), next_action FROM zdm.status

@@ -70,6 +70,10 @@ bool is_replay(const Migration &earlier, const Table &table, const Draft &draft)
               "zdm.abort({}), or give this one another name",
               described(earlier), to_string(earlier.phase), earlier.definition,
               Literal(earlier.name));
+    if (same && earlier.unfinished() && earlier.target == Phase::aborted)
+        raise(sqlstate::wrong_phase, {},
+              "{} is being aborted; CALL zdm.wait({}, 'aborted'), then start it again",
+              described(earlier), Literal(earlier.name));
     return same && (earlier.unfinished() || (earlier.phase == Phase::done && draft.already_so));
 }
 
@@ -209,6 +213,8 @@ std::string start(uint32_t relation, const char *given_name,
     if (migration.name.empty())
         raise(sqlstate::invalid_parameter, {}, "zdm: a migration's name cannot be empty");
 
+    // Two that start at once would not see each other's columns.
+    check(zdm_lock_start(table.relation));
     const auto earlier = latest_migration(migration.name);
     if (earlier && is_replay(*earlier, table, draft)) {
         if (earlier->unfinished()) zdm_worker_launch_at_commit();
@@ -219,6 +225,7 @@ std::string start(uint32_t relation, const char *given_name,
     check_overlap(table, names_of(draft.mapping));
     check_not_read(table, names_of(draft.mapping));
     for (const auto &[other, mapping] : draft.further) {
+        check(zdm_lock_start(other.relation));
         check_overlap(other, names_of(mapping));
         check_not_read(other, names_of(mapping));
     }

@@ -14,7 +14,8 @@ namespace zdm {
 namespace {
 
 bool reached(const Migration &migration, Phase wanted) {
-    if (migration.phase == wanted) return true;
+    const bool aborting = migration.target == Phase::aborted;
+    if (migration.phase == wanted) return aborting == (wanted == Phase::aborted);
     if (wanted == Phase::aborted || migration.phase == Phase::aborted) return false;
     // On the way back a phase counts when it is reached, not because it lies behind.
     return migration.phase > wanted && migration.target >= migration.phase;

@@ -89,6 +89,9 @@ typedef enum ZdmClaim {
 ErrorData *zdm_claim(ZdmClaim claim, uint32_t number, bool *claimed);
 ErrorData *zdm_claim_release(ZdmClaim claim, uint32_t number);
 
+/* Until the transaction ends nobody else starts a migration of that table: they wait. */
+ErrorData *zdm_lock_start(uint32_t relation);
+
 /* settings.c: zdm.* settings as they stand in this session */
 typedef struct ZdmSettings {
     bool direct; /* zdm.mode = direct */

@@ -15,6 +15,9 @@
 
 #include "pg/version.h"
 
+/* Beside the claims' numbers. */
+#define START 4
+
 static LOCKTAG tag_of(ZdmClaim claim, uint32_t number) {
     LOCKTAG tag;
 
@@ -37,5 +40,14 @@ ErrorData *zdm_claim_release(ZdmClaim claim, uint32_t number) {
     LOCKTAG tag = tag_of(claim, number);
 
     if (zdm_lock_held(&tag, ExclusiveLock)) (void)LockRelease(&tag, ExclusiveLock, true);
+    GUARD_END();
+}
+
+ErrorData *zdm_lock_start(uint32_t relation) {
+    GUARD_BEGIN();
+    LOCKTAG tag;
+
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, relation, START);
+    (void)LockAcquire(&tag, ExclusiveLock, false, false);
     GUARD_END();
 }

@@ -17,13 +17,13 @@ void record_event(const Migration &migration, const std::string &event, const st
                    SELECT coalesce(jsonb_object_agg(k, v) FILTER (WHERE k IS NOT NULL), '{}') AS d,
                           coalesce(jsonb_object_agg(k, left(v, 500)) FILTER (WHERE k IS NOT NULL), '{}') AS short
                      FROM unnest(string_to_array(nullif($5, ''), E'\x01'), string_to_array($6, E'\x01')) AS t(k, v)
-               ), event AS (
+               ), recorded AS (
                    INSERT INTO zdm.event (migration, name, event, phase, detail)
                    SELECT $1::bigint, $2, $3, $4, d FROM detail
                    RETURNING at, name, event, phase, role
                )
-               SELECT pg_notify('zdm', (to_jsonb(event) || jsonb_build_object('detail', short))::text)
-                 FROM event, detail)",
+               SELECT pg_notify('zdm', (to_jsonb(recorded) || jsonb_build_object('detail', short))::text)
+                 FROM recorded, detail)",
             {migration.id, migration.name, event, phase, fmt::format("{}", fmt::join(keys, "\x01")),
              fmt::format("{}", fmt::join(values, "\x01"))});
 }

@@ -10,6 +10,7 @@
 #include "carry/plan.hpp"
 #include "carry/privilege.hpp"
 #include "carry/security_label.hpp"
+#include "state/discrepancy.hpp"
 #include "state/scan.hpp"
 #include "step/lock.hpp"
 #include "step/old_snapshot.hpp"
@@ -202,7 +203,10 @@ class Swap final : public StepKind {
                     if (other.phase == Phase::soak &&
                         (other.kind == "refresh" || other.kind == guard_generated_step))
                         set_step_state(turn.migration, other, "pending");
-                set_phase(turn.migration, Phase::ready);
+                // What zdm.verify has found in soak may be mended by now, or not.
+                const bool differs = !open_discrepancies(turn.migration).empty();
+                if (differs) reset_steps_from(turn.migration, ordinal_of(turn.migration, "verify"));
+                set_phase(turn.migration, differs ? Phase::verify : Phase::ready);
                 return Outcome::finished();
             },
             "pending");
