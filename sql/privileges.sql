@@ -133,6 +133,63 @@ SELECT zdm.abort(name) FROM unnest(ARRAY['sold', 'trap']) AS name;
 CALL zdm.wait('sold', 'aborted', 60);
 CALL zdm.wait('trap', 'aborted', 60);
 DROP SCHEMA trap CASCADE;
+-- Nor does the application need a grant on what an expression reads and calls while it runs: it is evaluated with the
+-- rights of the table's owner, whose names resolve as they do for the worker, and whose settings do not stay.
+CREATE SCHEMA app AUTHORIZATION zdm_app;
+SET ROLE zdm_owner;
+CREATE TABLE shop.rate (factor integer);
+INSERT INTO shop.rate VALUES (10);
+CREATE FUNCTION shop.factor() RETURNS integer LANGUAGE sql STABLE AS 'SELECT factor FROM shop.rate';
+CREATE FUNCTION shop.dear(integer) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    PERFORM set_config('shop.seen', 'left behind', false), set_config('search_path', 'shop', false);
+    RETURN pg_catalog.format('%s for %s', $1 * shop.factor(), pg_catalog.lower(current_user));
+END $$;
+CREATE FUNCTION shop.plain(integer) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN lower(shop.dear($1)); END $$;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA shop FROM PUBLIC;
+CREATE TABLE shop.offer (id integer PRIMARY KEY, price integer, note text);
+INSERT INTO shop.offer VALUES (1, 1), (2, 2);
+CREATE TABLE shop.log (id integer, v integer) PARTITION BY RANGE (id);
+GRANT SELECT, INSERT, UPDATE, TRIGGER ON shop.offer, shop.log TO zdm_app;
+RESET ROLE;
+SET SESSION AUTHORIZATION zdm_member;
+SELECT zdm.change_type('shop.offer', 'price', 'text', forward => 'shop.plain(price)', name => 'o');
+SELECT zdm.change_type('shop.log', 'v', 'text', forward => 'shop.plain(v)', name => 'l');
+CALL zdm.wait('o', 'ready', 60);
+CALL zdm.wait('l', 'ready', 60);
+SET SESSION AUTHORIZATION zdm_app;
+CREATE FUNCTION app.lower(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'hijacked by ' || current_user; END $$;
+SET search_path = app, pg_catalog;
+INSERT INTO shop.offer (id, price) VALUES (3, 3);
+UPDATE shop.offer SET price = 20 WHERE id = 2;
+SELECT id, price, zdm_new_price FROM shop.offer ORDER BY id;
+SELECT current_user, current_setting('search_path') AS path, nullif(current_setting('shop.seen', true), '') AS seen;
+RESET search_path;
+-- A partition may be another's, a superuser's even: its rows are computed with the rights of whoever owns the whole.
+RESET SESSION AUTHORIZATION;
+CREATE TABLE shop.log1 PARTITION OF shop.log FOR VALUES FROM (0) TO (100);
+INSERT INTO shop.log VALUES (1, 1);
+SELECT * FROM shop.log;
+-- Whoever has TRIGGER on a table gets no right of its owner's, before that one has made the trigger fire always.
+SET SESSION AUTHORIZATION zdm_app;
+CREATE FUNCTION app.whoami(integer) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN current_user; END $$;
+CREATE TRIGGER mine BEFORE INSERT OR UPDATE ON shop.offer FOR EACH ROW
+    EXECUTE FUNCTION zdm.sync('1', 'old', '', '1', 'id', '', '1', 'note', 'app.whoami($1)');
+INSERT INTO shop.offer (id, price) VALUES (4, 4) RETURNING note;
+RESET SESSION AUTHORIZATION;
+ALTER TABLE shop.offer ENABLE ALWAYS TRIGGER mine;
+SET SESSION AUTHORIZATION zdm_app;
+CREATE OR REPLACE TRIGGER mine BEFORE INSERT OR UPDATE ON shop.offer FOR EACH ROW
+    EXECUTE FUNCTION zdm.sync('1', 'old', '', '1', 'id', '', '1', 'note', 'app.whoami($1 + 0)');
+INSERT INTO shop.offer (id, price) VALUES (5, 5) RETURNING note;
+RESET SESSION AUTHORIZATION;
+DROP TABLE shop.log1;
+SELECT zdm.abort('o'), zdm.abort('l');
+CALL zdm.wait('o', 'aborted', 60);
+CALL zdm.wait('l', 'aborted', 60);
+DROP TABLE shop.rate, shop.offer, shop.log;
+DROP FUNCTION shop.factor, shop.dear, shop.plain, app.lower, app.whoami;
+DROP SCHEMA app;
 -- An owner who may not create in the schema may not have an index built there either.
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 CREATE TABLE public.nocreate (a integer);

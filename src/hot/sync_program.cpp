@@ -3,8 +3,12 @@
 
 #include <initializer_list>
 
+#include "hot/expression_owner.hpp"
+#include "hot/subtransaction.hpp"
+
 extern "C" {
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -30,7 +34,8 @@ bool callbacks_registered = false;
 
 void mark_stale(Oid relation) {
     for (SyncProgram *program = programs; program != nullptr; program = program->next)
-        if (relation == InvalidOid || program->relation == relation) program->stale = true;
+        if (relation == InvalidOid || program->relation == relation || program->giver == relation)
+            program->stale = true;
 }
 
 void on_relation_change(Datum, Oid relation) { mark_stale(relation); }
@@ -226,38 +231,38 @@ void evaluate(SyncProgram *program, const SyncSide &side, TupleTableSlot *row, D
     if (unlikely(nest > 0)) AtEOXact_GUC(true, nest);
 }
 
-// Errors that are not the expression's: somebody wants the statement to end.
-bool must_not_be_swallowed(const ErrorData *error) {
-    return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-           ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+// With the rights of whoever has given the expressions, as the server runs a table owner's code for
+// its indexes: a writer needs no grant on what they call. It gives nobody a right that he has not:
+// a writer chooses values of the table's own columns, and what the owner's code makes of them is
+// the owner's business, as in a function that is SECURITY DEFINER. current_user is the owner in
+// there, session_user the writer; there is no way to another role (SECURITY_RESTRICTED_OPERATION),
+// names resolve as they do for the worker and not by the writer's search_path, which may have
+// functions of his own in front, and no setting of the owner's outlives the call. Only a
+// search_path that a function of the owner's sets for itself is his own affair: pg_temp belongs at
+// its end.
+void evaluate_as_owner(SyncProgram *program, const SyncSide &side, TupleTableSlot *row,
+                       Datum *values, bool *nulls) {
+    if (!OidIsValid(program->owner)) return evaluate(program, side, row, values, nulls);
+    Oid user;
+    int security;
+    const int nest = NewGUCNestLevel();
+    GetUserIdAndSecContext(&user, &security);
+    SetUserIdAndSecContext(program->owner, security | zdm_user_restricted_context());
+    if (strcmp(namespace_search_path, ZDM_SEARCH_PATH) != 0)
+        (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
+                                GUC_ACTION_SAVE, true, 0, false);
+    evaluate(program, side, row, values, nulls);
+    AtEOXact_GUC(false, nest);
+    SetUserIdAndSecContext(user, security);
 }
 
-// A statement's write must not fail because of the expression: it runs in a subtransaction.
+// A statement's write must not fail because of the expression: it runs in a subtransaction, whose
+// abort also gives back the role and the settings.
 bool evaluate_guarded(SyncProgram *program, const SyncSide &side, TupleTableSlot *row,
                       Datum *values, bool *nulls, char **error) {
-    MemoryContext caller = CurrentMemoryContext;
-    ResourceOwner owner = CurrentResourceOwner;
-    ErrorData *volatile raised = nullptr;
-
-    BeginInternalSubTransaction(nullptr);
-    MemoryContextSwitchTo(caller);
-    PG_TRY();
-    {
-        evaluate(program, side, row, values, nulls);
-        ReleaseCurrentSubTransaction();
-    }
-    PG_CATCH();
-    {
-        MemoryContextSwitchTo(caller);
-        raised = CopyErrorData();
-        FlushErrorState();
-        RollbackAndReleaseCurrentSubTransaction();
-    }
-    PG_END_TRY();
-    MemoryContextSwitchTo(caller);
-    CurrentResourceOwner = owner;
+    const ErrorData *raised =
+        in_subtransaction([&] { evaluate_as_owner(program, side, row, values, nulls); });
     if (raised == nullptr) return true;
-    if (must_not_be_swallowed(raised)) ReThrowError(raised);
     if (error != nullptr) *error = raised->message ? raised->message : pstrdup("");
     for (int i = 0; i < side.count; i++) nulls[i] = true;
     return false;
@@ -268,6 +273,7 @@ bool evaluate_guarded(SyncProgram *program, const SyncSide &side, TupleTableSlot
 SyncProgram *sync_program_build(Relation relation, Oid trigger, int count,
                                 const char *const *arguments) {
     register_callbacks();
+    const Oid giver = giver_of_expressions(relation, trigger);
     MemoryContext context =
         AllocSetContextCreate(TopMemoryContext, "zdm sync program", ALLOCSET_SMALL_SIZES);
     MemoryContext caller = MemoryContextSwitchTo(context);
@@ -275,6 +281,7 @@ SyncProgram *sync_program_build(Relation relation, Oid trigger, int count,
     program->context = context;
     program->relation = RelationGetRelid(relation);
     program->trigger = trigger;
+    program->giver = giver;
     program->next = programs;
     programs = program;  // before compiling: what changes meanwhile makes it stale
 
@@ -282,8 +289,9 @@ SyncProgram *sync_program_build(Relation relation, Oid trigger, int count,
     int security;
     const int nest = NewGUCNestLevel();
     GetUserIdAndSecContext(&user, &security);
+    program->owner = owner_of_table(program->giver);
     // Planning runs functions of constants, so nothing that they set is to stay.
-    SetUserIdAndSecContext(relation->rd_rel->relowner,
+    SetUserIdAndSecContext(OidIsValid(program->owner) ? program->owner : user,
                            security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
     PG_TRY();
     {
@@ -318,29 +326,10 @@ SyncProgram *sync_program_of_trigger(Relation relation, Oid trigger, int count, 
     for (SyncProgram *program = programs; program != nullptr; program = program->next)
         if (program->trigger == trigger && !program->stale) return program;
 
-    SyncProgram *volatile program = nullptr;
-    MemoryContext caller = CurrentMemoryContext;
-    ResourceOwner owner = CurrentResourceOwner;
-    ErrorData *volatile raised = nullptr;
-    BeginInternalSubTransaction(nullptr);
-    MemoryContextSwitchTo(caller);
-    PG_TRY();
-    {
-        program = sync_program_build(relation, trigger, count, arguments);
-        ReleaseCurrentSubTransaction();
-    }
-    PG_CATCH();
-    {
-        MemoryContextSwitchTo(caller);
-        raised = CopyErrorData();
-        FlushErrorState();
-        RollbackAndReleaseCurrentSubTransaction();
-    }
-    PG_END_TRY();
-    MemoryContextSwitchTo(caller);
-    CurrentResourceOwner = owner;
+    SyncProgram *program = nullptr;
+    const ErrorData *raised = in_subtransaction(
+        [&] { program = sync_program_build(relation, trigger, count, arguments); });
     if (raised == nullptr) return program;
-    if (must_not_be_swallowed(raised)) ReThrowError(raised);
 
     // The application's write goes on; verify and status tell about the rest. Once a session.
     ereport(WARNING, (errcode(raised->sqlerrcode),

@@ -39,6 +39,8 @@ struct SyncProgram {
     SyncProgram *next;  // of all programs of this session
     Oid relation;
     Oid trigger;  // InvalidOid: not a trigger's
+    Oid giver;    // the table that its expressions were given for: the relation or its root
+    Oid owner;    // of the giver: who evaluates them; InvalidOid: the current user
     bool scoped;  // goes with the transaction at the latest
     bool stale;   // the table or a function has changed: build a new one
     bool usable;  // false: the arguments do not fit the table (somebody renamed a column)
@@ -57,10 +59,10 @@ struct SyncProgram {
     int most_columns() const { return Max(old_side.count, new_side.count); }
 };
 
-// Parses under a pinned search_path and compiles with the rights of the table's owner (applications
-// need no grant on what the expressions call); evaluation is the invoker's. Raises what the parser
-// raises. The program lives until sync_program_free, or, for a trigger's, until the end of the
-// transaction in which it has gone stale.
+// Parses under a pinned search_path, compiles and evaluates with the rights of the table's owner
+// (applications need no grant on what the expressions call, nor on what that reads). Raises what
+// the parser raises. The program lives until sync_program_free, or, for a trigger's, until the end
+// of the transaction in which it has gone stale.
 SyncProgram *sync_program_build(Relation relation, Oid trigger, int count,
                                 const char *const *arguments);
 void sync_program_free(SyncProgram *program);
