@@ -184,6 +184,15 @@ CREATE TABLE discrepancy (
 COMMENT ON TABLE discrepancy IS 'Rows whose old and new sides are not consistent; user data: only the table''s owner sees it';
 CREATE INDEX discrepancy_open ON discrepancy (migration) WHERE resolved_at IS NULL;
 
+-- Written by the sync trigger within the application's transaction: no index and no foreign key, which would cost that
+-- more. It may be published (FOR ALL TABLES), and rows are deleted.
+CREATE TABLE unsynced_write (
+    migration bigint NOT NULL,
+    relation  oid NOT NULL
+);
+ALTER TABLE unsynced_write REPLICA IDENTITY FULL;
+COMMENT ON TABLE unsynced_write IS 'Notes of the sync trigger that a row was written whose new side it could not fill; a pass of verify from after that finds it';
+
 CREATE TABLE event (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at        timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -595,4 +604,4 @@ CREATE POLICY table_owner ON discrepancy FOR SELECT
              WHERE t.migration = discrepancy.migration));
 
 GRANT USAGE ON SCHEMA zdm TO PUBLIC;
-GRANT SELECT ON migration, migrated_table, mapped_column, step, carried, scan, pacing, global_pause, event, discrepancy, open_discrepancies, claim, status_now, status, metrics TO PUBLIC;
+GRANT SELECT ON migration, migrated_table, mapped_column, step, carried, scan, pacing, global_pause, unsynced_write, event, discrepancy, open_discrepancies, claim, status_now, status, metrics TO PUBLIC;

@@ -9,6 +9,7 @@
 #include "state/mapping.hpp"
 #include "state/scan.hpp"
 #include "state/settings.hpp"
+#include "state/unsynced_write.hpp"
 #include "step/split.hpp"
 
 #include "core/no_postgres.hpp"
@@ -57,6 +58,17 @@ int64_t verify_table(const Migration &migration) {
     return count;
 }
 
+int64_t verify_tables(const Migration &migration) {
+    int64_t count = 0;
+    for (const auto &seen : on_each_table(migration)) {
+        forget_unsynced_writes(seen);
+        count += verify_table(seen);
+    }
+    // A cutover may be on its way, and the notes that are gone may be those of the rows found.
+    if (count > 0 && !migration.soaking()) note_unsynced_write(migration);
+    return count;
+}
+
 int64_t verify(const Migration &migration) {
     check_comparable(migration, "verified");
     resolve_discrepancies(migration);
@@ -65,7 +77,7 @@ int64_t verify(const Migration &migration) {
         count = verify_split(load_split(migration, load_mapping(migration)),
                              apply_settings(migration).verify_limit);
     else
-        for (const auto &seen : on_each_table(migration)) count += verify_table(seen);
+        count = verify_tables(migration);
     record_event(migration, "verify", to_string(migration.phase),
                  {{"discrepancies", std::to_string(count)}});
     return count;
@@ -148,10 +160,21 @@ int64_t repair(const Migration &migration) {
 }
 
 void assert_ready(const Migration &migration) {
+    if (migration.phase == Phase::ready && has_unsynced_writes(migration))
+        raise(sqlstate::not_ready, {},
+              "{} is not ready: rows were written since verify that the expression fails for; "
+              "SELECT zdm.verify({}) lists them in zdm.discrepancy; correct them, and it must find "
+              "none",
+              described(migration), Literal(migration.name));
     const auto different = open_discrepancies(migration).size();
+    if (migration.phase == Phase::ready && different > 0)
+        raise(sqlstate::not_ready, {},
+              "{} is not ready: {} row{} differ{} between old and new; SELECT zdm.repair({}), and "
+              "zdm.verify must find none",
+              described(migration), different, different == 1 ? "" : "s", different == 1 ? "s" : "",
+              Literal(migration.name));
     if (migration.state != "failed" && migration.target != Phase::aborted &&
-        migration.phase >= Phase::ready && migration.phase <= Phase::done &&
-        (migration.phase != Phase::ready || different == 0))
+        migration.phase >= Phase::ready && migration.phase <= Phase::done)
         return;
     const Rows rows = catalog(
         R"(SELECT state, message, round(progress * 100), next_action FROM zdm.status

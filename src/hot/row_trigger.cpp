@@ -1,9 +1,11 @@
 // The sync trigger: from the commit of expand on, every row version that is written has both sides.
-// It reads NEW and OLD only: no catalog, no grant, no lock.
+// It reads NEW and OLD only: no catalog, no grant, no lock. Where an expression fails it leaves a
+// note (hot/unsynced_write.hpp).
 //
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #include "hot/hot.h"
 #include "hot/sync_program.hpp"
+#include "hot/unsynced_write.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -22,6 +24,14 @@ struct Write {
     TupleTableSlot *row;  // the same
 };
 
+// The value is in the old column alone, and the cutover would lose it. What reverse makes of
+// nothing is no loss: forward may fail for NULL.
+bool is_lost(const Write &write, const SyncSide &side, bool is_as_before) {
+    const SyncProgram *program = write.program;
+    return &side == &program->new_side && !program->trust_new &&
+           !(is_as_before && sync_consistent(write.program, write.row));
+}
+
 // The row with one side computed from the other. Where the expression fails the side becomes NULL.
 // The new tuple is formed from the slot, which has the columns apart already: half the cost of
 // heap_modify_tuple, which takes the old tuple apart first.
@@ -33,8 +43,11 @@ HeapTuple filled(Write &write, const SyncSide &side) {
     Datum *values = many ? static_cast<Datum *>(palloc(sizeof(Datum) * side.count)) : few_values;
     bool *nulls = many ? static_cast<bool *>(palloc(sizeof(bool) * side.count)) : few_nulls;
 
-    (void)sync_evaluate(write.program, side, write.row, values, nulls, nullptr);
-    if (sync_equals(side, write.row, values, nulls)) return write.tuple;
+    const bool computed = sync_evaluate(write.program, side, write.row, values, nulls, nullptr);
+    const bool is_as_before = sync_equals(side, write.row, values, nulls);
+    if (unlikely(!computed) && is_lost(write, side, is_as_before))
+        note_unsynced_write(write.program, write.data);
+    if (is_as_before) return write.tuple;
 
     TupleDesc descriptor = RelationGetDescr(write.data->tg_relation);
     slot_getallattrs(write.row);
@@ -123,7 +136,10 @@ extern "C" HeapTuple zdm_hot_sync(FunctionCallInfo fcinfo) {
     }
     Write write = {program, data, is_update ? data->tg_newtuple : data->tg_trigtuple,
                    is_update ? data->tg_newslot : data->tg_trigslot};
-    if (unlikely(!program->usable)) return write.tuple;
+    if (unlikely(!program->usable)) {
+        if (!program->trust_new) note_unsynced_write(program, data);
+        return write.tuple;
+    }
     sync_program_begin_row(program);
     if (program->only_fills())
         return sync_all_null(program->new_side, write.row) ? from_old(write) : write.tuple;

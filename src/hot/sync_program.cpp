@@ -342,6 +342,7 @@ SyncProgram *sync_program_of_trigger(Relation relation, Oid trigger, int count, 
     unusable->context = context;
     unusable->relation = RelationGetRelid(relation);
     unusable->trigger = trigger;
+    unusable->trust_new = count > 1 && strcmp(arguments[1], "new") == 0;
     unusable->next = programs;
     programs = unusable;
     return unusable;

@@ -51,6 +51,8 @@ struct SyncProgram {
     SyncColumn *others;
     char *settings;  // name=value;... to evaluate under, NULL = none needed
     ExprContext *econtext;
+    FullTransactionId noted_transaction;  // where the last note was left: unsynced_write.hpp
+    SubTransactionId noted_subtransaction;
 
     const SyncSide &trusted() const { return trust_new ? new_side : old_side; }
     const SyncSide &untrusted() const { return trust_new ? old_side : new_side; }

@@ -138,6 +138,8 @@ extern "C" void zdm_hot_verify(Oid relid, Oid relfilenode, ZdmSyncArguments argu
     pass.values = static_cast<Datum *>(palloc(sizeof(Datum) * pass.program->most_columns()));
     pass.nulls = static_cast<bool *>(palloc(sizeof(bool) * pass.program->most_columns()));
     BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
+    // Not the caller's, which may be older than what it has done before this call.
+    PushActiveSnapshot(GetTransactionSnapshot());
     const BlockNumber end = Min(end_block, RelationGetNumberOfBlocks(relation));
 
     BlockNumber block = next_block;
@@ -152,6 +154,7 @@ extern "C" void zdm_hot_verify(Oid relid, Oid relfilenode, ZdmSyncArguments argu
             if (static_cast<int64>(INSTR_TIME_GET_MICROSEC(now)) >= budget_us) break;
         }
     }
+    PopActiveSnapshot();
     report->next_block = block;
     report->done = block >= end;
     report->found = pass.found;

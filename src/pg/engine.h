@@ -100,7 +100,7 @@ typedef struct ZdmVerifyReport {
 ErrorData *zdm_sync_reads(uint32_t relation, ZdmSyncArguments arguments, int *count,
                           const char *const **columns);
 
-/* One time box of a pass over one heap under the active snapshot: ACCESS SHARE. budget_us 0 = to
+/* One time box of a pass over one heap under a snapshot of its own: ACCESS SHARE. budget_us 0 = to
  * the end. Counts visible rows whose pair is not consistent (new = forward(old), or old =
  * reverse(new)). While the new side is trusted (soak) a row whose old side cannot hold the value
  * (reverse raised an error or gave NULL) is a discrepancy of class reverse as well. */

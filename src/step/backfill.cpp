@@ -7,6 +7,7 @@
 // begins again at the saved cursor and passes rows in sync for free.
 #include <algorithm>
 
+#include "state/unsynced_write.hpp"
 #include "step/backfill.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
@@ -211,6 +212,8 @@ class Backfill final : public StepKind {
                     progress.busy_seconds = (busy_ms + now_ms - box_ms) / 1000;
                     progress.done = report.done;
                     save(turn, scan, report, progress);
+                    // Verify comes after us and looks at all rows; until then they would pile up.
+                    if (!turn.helps) forget_unsynced_writes(turn.migration);
                     progress = {};
                     busy_ms = -(now_ms - box_ms);
                     saved_ms = now_ms;

@@ -12,6 +12,7 @@
 #include "carry/security_label.hpp"
 #include "state/discrepancy.hpp"
 #include "state/scan.hpp"
+#include "state/unsynced_write.hpp"
 #include "step/lock.hpp"
 #include "step/old_snapshot.hpp"
 #include "step/proof.hpp"
@@ -144,7 +145,7 @@ class Swap final : public StepKind {
             // Somebody changed a table between the look and the lock: look again.
             if (fingerprints(turn.migration) != before ||
                 !sync_triggers_are_intact(turn.migration) ||
-                !any_unverified_heap(turn.migration).empty())
+                !any_unverified_heap(turn.migration).empty() || has_unsynced_writes(turn.migration))
                 return Outcome::more();
             const auto tables = carried_tables(turn.migration);
             if (const int64_t misfits = count_misfits(tables, Side::new_side))
@@ -235,6 +236,9 @@ class Swap final : public StepKind {
                 fmt::format("{} was attached, or its sync trigger disabled, since verify: "
                             "its rows are copied first",
                             heap));
+        if (has_unsynced_writes(migration))
+            return Outcome::back_to(ordinal_of(migration, "verify"),
+                                    "a row was written since verify that the expression fails for");
         for (const auto &scope : scopes_of(migration)) {
             const auto now = find_carried(scope), then = still_carried(scope);
             if (counterparts(now) != counterparts(then))

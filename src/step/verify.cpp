@@ -4,6 +4,7 @@
 // Counters, cursor and discrepancies are of one transaction. A pass that a crash interrupted goes
 // on where it was; one that found something begins anew.
 #include "state/discrepancy.hpp"
+#include "state/unsynced_write.hpp"
 #include "step/pass.hpp"
 #include "step/sync_trigger.hpp"
 #include "step/verify.hpp"
@@ -25,6 +26,8 @@ class Verify final : public StepKind {
             if (step.state != "running") {
                 delete_scans(turn.migration, name());
                 resolve_discrepancies(turn.migration);
+                // Their rows are seen by the boxes of this pass, whose snapshots come later.
+                forget_unsynced_writes(turn.migration);
             }
             if (turn.migration.phase < Phase::verify) set_phase(turn.migration, Phase::verify);
             if (!sync_trigger_is_intact(turn.migration)) raise_trigger(turn.migration);

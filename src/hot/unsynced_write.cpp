@@ -1,0 +1,63 @@
+// See unsynced_write.hpp. Hot path: no exceptions, no destructors, longjmp may pass.
+#include "hot/unsynced_write.hpp"
+
+#include "hot/subtransaction.hpp"
+
+extern "C" {
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/namespace.h"
+#include "utils/lsyscache.h"
+}
+
+namespace zdm {
+
+namespace {
+
+// 0: a trigger that somebody has made by hand.
+int64 migration_of(const char *trigger) {
+    constexpr char prefix[] = "~zdm_sync_";
+    if (strncmp(trigger, prefix, sizeof(prefix) - 1) != 0) return 0;
+    return strtoll(trigger + sizeof(prefix) - 1, nullptr, 10);
+}
+
+// A savepoint that is rolled back takes its note along with its rows. Numbers of subtransactions
+// are not used again within a transaction, those of transactions never.
+bool is_noted(const SyncProgram *program) {
+    return program->noted_subtransaction == GetCurrentSubTransactionId() &&
+           FullTransactionIdEquals(program->noted_transaction, GetTopFullTransactionIdIfAny());
+}
+
+// Beside DROP EXTENSION there may be no table any more, and nothing to note for.
+void insert_note(int64 migration, Oid relation) {
+    const Oid schema = get_namespace_oid("zdm", true);
+    const Oid table = OidIsValid(schema) ? get_relname_relid("unsynced_write", schema) : InvalidOid;
+    Relation notes = OidIsValid(table) ? try_table_open(table, RowExclusiveLock) : nullptr;
+    if (notes == nullptr) return;
+    TupleTableSlot *slot = table_slot_create(notes, nullptr);
+    ExecClearTuple(slot);
+    slot->tts_values[0] = Int64GetDatum(migration);
+    slot->tts_values[1] = ObjectIdGetDatum(relation);
+    slot->tts_isnull[0] = slot->tts_isnull[1] = false;
+    ExecStoreVirtualTuple(slot);
+    simple_table_tuple_insert(notes, slot);
+    ExecDropSingleTupleTableSlot(slot);
+    table_close(notes, NoLock);
+}
+
+}  // namespace
+
+void note_unsynced_write(SyncProgram *program, const TriggerData *data) {
+    const int64 migration = migration_of(data->tg_trigger->tgname);
+    if (migration == 0 || is_noted(program)) return;
+    program->noted_transaction = GetTopFullTransactionId();
+    program->noted_subtransaction = GetCurrentSubTransactionId();
+    const ErrorData *raised =
+        in_subtransaction([&] { insert_note(migration, RelationGetRelid(data->tg_relation)); });
+    if (raised != nullptr)
+        ereport(WARNING, (errcode(raised->sqlerrcode),
+                          errmsg("zdm cannot note that a row of table \"%s\" is not in sync: %s",
+                                 RelationGetRelationName(data->tg_relation), raised->message)));
+}
+
+}  // namespace zdm
