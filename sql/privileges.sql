@@ -170,6 +170,10 @@ RESET SESSION AUTHORIZATION;
 CREATE TABLE shop.log1 PARTITION OF shop.log FOR VALUES FROM (0) TO (100);
 INSERT INTO shop.log VALUES (1, 1);
 SELECT * FROM shop.log;
+-- Of whoever owns it now, also in a session that has written before.
+ALTER TABLE shop.log OWNER TO zdm_member;
+INSERT INTO shop.log VALUES (2, 2);
+SELECT * FROM shop.log WHERE id = 2;
 -- Whoever has TRIGGER on a table gets no right of its owner's, before that one has made the trigger fire always.
 SET SESSION AUTHORIZATION zdm_app;
 CREATE FUNCTION app.whoami(integer) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN current_user; END $$;

@@ -127,7 +127,7 @@ SELECT zdm.cutover('p');
 CALL zdm.wait('p', 'soak', 60);
 SELECT * FROM p WHERE id = 150 ORDER BY n;
 SELECT detail ->> 'reason' AS reason FROM zdm.event WHERE event = 'replan' AND name IN ('w', 'p') ORDER BY id;
--- Notes go with the migration, whatever it was noted for.
+-- What is noted goes with the migration.
 SELECT zdm.revert('p');
 CALL zdm.wait('p', 'ready', 60);
 INSERT INTO p VALUES (1, 'ghi');
