@@ -181,6 +181,7 @@ CREATE TABLE discrepancy (
     actual_value   text,
     resolved_at    timestamptz
 );
+ALTER TABLE discrepancy REPLICA IDENTITY FULL;  -- it may be published (FOR ALL TABLES), and rows are updated
 COMMENT ON TABLE discrepancy IS 'Rows whose old and new sides are not consistent; user data: only the table''s owner sees it';
 CREATE INDEX discrepancy_open ON discrepancy (migration) WHERE resolved_at IS NULL;
 

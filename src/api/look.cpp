@@ -160,22 +160,23 @@ int64_t repair(const Migration &migration) {
 }
 
 void assert_ready(const Migration &migration) {
-    if (migration.phase == Phase::ready && has_unsynced_writes(migration))
+    const bool stands = migration.state != "failed" && migration.target != Phase::aborted;
+    if (stands && migration.phase > Phase::ready && migration.phase <= Phase::done) return;
+    if (stands && migration.phase == Phase::ready) {
+        const auto different = open_discrepancies(migration).size();
+        if (different > 0)
+            raise(sqlstate::not_ready, {},
+                  "{} is not ready: {} row{} differ{} between old and new; SELECT zdm.repair({}), "
+                  "and zdm.verify must find none",
+                  described(migration), different, different == 1 ? "" : "s",
+                  different == 1 ? "s" : "", Literal(migration.name));
+        if (!has_unsynced_writes(migration)) return;
         raise(sqlstate::not_ready, {},
               "{} is not ready: rows were written since verify that the expression fails for; "
               "SELECT zdm.verify({}) lists them in zdm.discrepancy; correct them, and it must find "
               "none",
               described(migration), Literal(migration.name));
-    const auto different = open_discrepancies(migration).size();
-    if (migration.phase == Phase::ready && different > 0)
-        raise(sqlstate::not_ready, {},
-              "{} is not ready: {} row{} differ{} between old and new; SELECT zdm.repair({}), and "
-              "zdm.verify must find none",
-              described(migration), different, different == 1 ? "" : "s", different == 1 ? "s" : "",
-              Literal(migration.name));
-    if (migration.state != "failed" && migration.target != Phase::aborted &&
-        migration.phase >= Phase::ready && migration.phase <= Phase::done)
-        return;
+    }
     const Rows rows = catalog(
         R"(SELECT state, message, round(progress * 100), next_action FROM zdm.status
             WHERE name = $1 ORDER BY started_at DESC LIMIT 1)",
