@@ -117,4 +117,61 @@ CALL zdm.wait('i', 'done', 60);
 SELECT part, valid, invalid FROM parts ORDER BY part;
 DROP VIEW parts;
 DROP TABLE q, q3;
+-- An index that another migration is building on the columns: a change of their type waits until that is finished, and takes
+-- it along, whether it is begun before or after the change of type.
+CREATE TABLE x (k integer, a integer, b integer) PARTITION BY LIST (k);
+CREATE TABLE x1 PARTITION OF x FOR VALUES IN (1);
+CREATE TABLE x2 PARTITION OF x FOR VALUES IN (2) PARTITION BY LIST (k);
+CREATE TABLE x21 PARTITION OF x2 FOR VALUES IN (2);
+INSERT INTO x SELECT 1 + g % 2, g, g FROM generate_series(1, 10000) g;
+BEGIN;
+SELECT zdm.change_type('x', 'a', 'bigint', name => 'a');
+SELECT zdm.create_index('CREATE INDEX x_a_b ON x (a, b)', name => 'x_a_b');
+COMMIT;
+CALL zdm.wait('a', 'ready', 60);
+CALL zdm.wait('x_a_b', 'done', 60);
+CREATE PROCEDURE until_it_waits(name text) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 600 LOOP
+        EXIT WHEN EXISTS (SELECT FROM zdm.status s WHERE s.name = until_it_waits.name AND s.state = 'waiting' AND s.message LIKE 'waits for migration%');
+        COMMIT;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END $$;
+INSERT INTO x VALUES (2, 20000, 20000), (2, 20000, 20000);
+SELECT zdm.create_index('CREATE UNIQUE INDEX x_k_a ON x (k, a)', name => 'x_k_a');
+\set VERBOSITY sqlstate
+CALL zdm.wait('x_k_a', 'done', 60);
+\set VERBOSITY terse
+SELECT zdm.cutover('a');
+CALL until_it_waits('a');
+SELECT phase, target, state, message FROM zdm.status WHERE name = 'a';
+UPDATE x SET a = 20001 WHERE ctid = (SELECT max(ctid) FROM x WHERE a = 20000) AND k = 2;
+SELECT zdm.resume('x_k_a');
+CALL zdm.wait('x_k_a', 'done', 60);
+CALL zdm.wait('a', 'soak', 60);
+SELECT zdm.contract('a');
+CALL zdm.wait('a', 'done', 60);
+SELECT zdm.add_constraint('x', 'x_key', 'PRIMARY KEY (b, k)', name => 'x_key');
+\set VERBOSITY sqlstate
+CALL zdm.wait('x_key', 'done', 60);
+\set VERBOSITY terse
+SELECT zdm.change_type('x', 'b', 'bigint', name => 'b');
+CALL until_it_waits('b');
+SELECT zdm.pause('x_key');
+CALL until_it_waits('b');
+SELECT phase, target, state, message LIKE '%"x_key"%' AS for_it FROM zdm.status WHERE name = 'b';
+UPDATE x SET b = 20001 WHERE a = 20001;
+SELECT zdm.resume('x_key');
+CALL zdm.wait('x_key', 'done', 60);
+SELECT zdm.cutover('b');
+CALL zdm.wait('b', 'soak', 60);
+SELECT zdm.contract('b');
+CALL zdm.wait('b', 'done', 60);
+\d x
+\d x21
+SELECT indrelid::regclass, count(*), bool_and(indisvalid) AS valid FROM pg_index WHERE indrelid IN (SELECT relid FROM pg_partition_tree('x')) GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM x WHERE a <> b;
+DROP PROCEDURE until_it_waits;
+DROP TABLE x;
 DROP EXTENSION zdm;

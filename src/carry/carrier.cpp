@@ -110,10 +110,26 @@ void refuse_unclaimed(const CarryScope &scope, const std::vector<Dependent> &dep
               described(scope), fmt::join(unclaimed, ", "));
 }
 
+bool claim_half_built(std::vector<Dependent> &dependents, const HalfBuiltIndex &index) {
+    return claim(dependents, pg_class_id, index.oid) ||
+           claim(dependents, pg_constraint_id, index.constraint);
+}
+
 }  // namespace
+
+std::optional<HalfBuiltIndex> half_built_index(const CarryScope &scope) {
+    const auto indexes = half_built_indexes(scope.migration.relation);
+    if (indexes.empty()) return std::nullopt;
+    std::vector<Dependent> dependents = dependents_of(scope, scope.mapping.old_columns);
+    for (const auto &index : indexes)
+        if (claim_half_built(dependents, index)) return index;
+    return std::nullopt;
+}
 
 std::vector<Carried> find_carried(const CarryScope &scope) {
     std::vector<Dependent> dependents = dependents_of(scope, scope.mapping.old_columns);
+    for (const auto &index : half_built_indexes(scope.migration.relation))
+        claim_half_built(dependents, index);
     std::vector<Carried> all;
     for (const Carrier *carrier : Carrier::all())
         for (auto &one : carrier->find(scope, dependents))

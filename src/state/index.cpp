@@ -46,6 +46,27 @@ std::vector<Index> indexes_of(uint32_t relation) {
     return indexes;
 }
 
+std::vector<HalfBuiltIndex> half_built_indexes(uint32_t relation) {
+    const Rows rows = catalog(
+        R"(SELECT c.oid, coalesce(k.oid, 0), m.name, m.state
+             FROM zdm.migration m
+             JOIN zdm.step s ON s.migration = m.id
+              AND s.kind IN ('create_partitioned_index', 'create_partitioned_key', 'build_index')
+             JOIN pg_catalog.pg_index i ON i.indrelid = coalesce(nullif(s.related, 0), m.relation)
+             JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND c.relname = s.object
+             LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid
+                  AND k.contype IN ('p', 'u')
+            WHERE m.relation = $1::oid AND m.phase NOT IN ('done', 'aborted')
+              AND (NOT i.indisvalid OR s.kind = 'build_index')
+            ORDER BY m.id, c.oid)",
+        {relation});
+    std::vector<HalfBuiltIndex> indexes;
+    for (size_t row = 0; row < rows.size(); ++row)
+        indexes.push_back(
+            {rows.oid(row, 0), rows.oid(row, 1), rows.text(row, 2), rows.text(row, 3)});
+    return indexes;
+}
+
 std::optional<std::string> quoted_relation(uint32_t relation) {
     const Rows rows = catalog(
         R"(SELECT format('%I.%I', n.nspname, c.relname)

@@ -27,6 +27,17 @@ std::optional<Index> find_index(uint32_t relation, const std::string &name);
 std::optional<Index> find_index(uint32_t oid);
 std::vector<Index> indexes_of(uint32_t relation);
 
+// Of that table or a partition of it: what the steps of an unfinished migration (create_index,
+// add_constraint) have made and others cannot rely on yet: a partitioned one that is not valid
+// before every partition has its own, one that is under a name of zdm's until it is finished.
+struct HalfBuiltIndex {
+    uint32_t oid = 0;
+    uint32_t constraint = 0;  // that it backs; 0: none
+    std::string migration;
+    std::string state;  // of that migration
+};
+std::vector<HalfBuiltIndex> half_built_indexes(uint32_t relation);
+
 // "schema.table" for SQL; empty where it is gone.
 std::optional<std::string> quoted_relation(uint32_t relation);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "carry/plan.hpp"
+#include "step/half_built_index.hpp"
 #include "step/step.hpp"
 
 #include "core/no_postgres.hpp"
@@ -16,7 +17,10 @@ class Survey final : public StepKind {
     const char *name() const override { return "survey"; }
 
     Outcome run(Turn &turn, const Step &step) const override {
+        Outcome outcome;
         in_turn(turn, [&] {
+            outcome = after_half_built_indexes(turn.migration);
+            if (!outcome.is_done()) return;
             const auto before = carried_tables(turn.migration);
             auto now = before;
             bool changed = false;
@@ -35,7 +39,7 @@ class Survey final : public StepKind {
             if (turn.migration.phase < Phase::build) set_phase(turn.migration, Phase::build);
             set_step_state(turn.migration, step, "done");
         });
-        return Outcome::finished();
+        return outcome;
     }
 } const survey;
 

@@ -13,6 +13,7 @@
 #include "state/discrepancy.hpp"
 #include "state/scan.hpp"
 #include "state/unsynced_write.hpp"
+#include "step/half_built_index.hpp"
 #include "step/lock.hpp"
 #include "step/old_snapshot.hpp"
 #include "step/proof.hpp"
@@ -137,7 +138,8 @@ class Swap final : public StepKind {
         std::string before;
         in_turn(turn, [&] {
             before = fingerprints(turn.migration);
-            outcome = still_as_verified(turn);
+            outcome = after_half_built_indexes(turn.migration);
+            if (outcome.is_done()) outcome = still_as_verified(turn);
             if (outcome.is_done()) outcome = after_old_snapshots(turn.migration, step);
         });
         if (!outcome.is_done()) return outcome;
