@@ -44,4 +44,36 @@ CALL zdm.wait('again', 'ready', 60);
 SELECT zdm.abort('again');
 CALL zdm.wait('again', 'aborted', 60);
 DROP TABLE person;
+-- How values are stored stays as it was, for those that are copied too, and in each partition as it was there.
+CREATE TABLE page (id integer, body text, note text) PARTITION BY LIST (id);
+CREATE TABLE page_1 PARTITION OF page FOR VALUES IN (1);
+CREATE TABLE page_2 PARTITION OF page FOR VALUES IN (2);
+ALTER TABLE page ALTER body SET STORAGE EXTERNAL, ALTER body SET COMPRESSION pglz, ALTER note SET STORAGE MAIN;
+ALTER TABLE page_2 ALTER body SET STORAGE EXTENDED;
+ALTER TABLE page_1 ALTER body SET COMPRESSION pglz;
+INSERT INTO page SELECT g, repeat('x', 20000), 'note' FROM generate_series(1, 2) g;
+CREATE VIEW storage AS
+    SELECT attrelid::regclass AS part, attname, attstorage, attcompression FROM pg_attribute
+     WHERE attrelid IN (SELECT relid FROM pg_partition_tree('page')) AND attnum > 1 AND NOT attisdropped;
+SELECT * FROM storage ORDER BY part::text, attname;
+SELECT zdm.rename_column('page', 'body', 'text', name => 'stored');
+CALL zdm.wait('stored', 'ready', 60);
+SELECT id, pg_column_size(body), pg_column_size(text) FROM page ORDER BY id;
+ALTER TABLE page_2 ALTER body SET STORAGE MAIN;
+SELECT zdm.cutover('stored');
+CALL zdm.wait('stored', 'soak', 60);
+SELECT zdm.contract('stored');
+CALL zdm.wait('stored', 'done', 60);
+SELECT * FROM storage ORDER BY part::text, attname;
+-- Another type has its own, as by plain ALTER TYPE.
+SELECT zdm.change_type('page', 'text', 'varchar', forward => 'text', name => 'typed');
+SELECT zdm.cutover('typed');
+CALL zdm.wait('typed', 'soak', 60);
+SELECT * FROM storage WHERE attname = 'text' ORDER BY part::text;
+ALTER TABLE page ALTER note TYPE varchar USING note::varchar;
+SELECT * FROM storage WHERE attname = 'note' ORDER BY part::text;
+SELECT zdm.contract('typed');
+CALL zdm.wait('typed', 'done', 60);
+DROP VIEW storage;
+DROP TABLE page;
 DROP EXTENSION zdm;

@@ -1,5 +1,5 @@
-// What ALTER COLUMN SET keeps through a change of type: the statistics target and n_distinct. The
-// server sets storage and compression back to those of the new type, and so do we.
+// What ALTER COLUMN SET keeps through a change of type: the statistics target and n_distinct.
+// storage.cpp has storage and compression, which the server keeps only where there is none.
 #include "carry/carrier.hpp"
 
 #include "core/no_postgres.hpp"

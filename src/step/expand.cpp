@@ -4,6 +4,7 @@
 #include "carry/generated.hpp"
 #include "carry/privilege.hpp"
 #include "carry/security_label.hpp"
+#include "carry/storage.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
 
@@ -43,6 +44,7 @@ class Expand final : public StepKind {
                 query(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", scope.table,
                                   Identifier(column.name), column.type));
             try_defaults(scope);
+            share_storage({&scope});
             share_privileges({&scope}, Side::new_side);
             share_security_labels({&scope}, Side::new_side);
             create_sync_trigger(scope);
