@@ -52,6 +52,8 @@ CREATE MATERIALIZED VIEW tm AS SELECT id FROM t;
 CREATE VIEW tmv AS SELECT id FROM tm;
 CREATE SEQUENCE ts;
 CREATE TEMP TABLE tt (v integer);
+CREATE TYPE shape AS (v integer, w varchar(10));
+CREATE TABLE typed OF shape;
 CREATE TABLE tp (v integer, k integer) PARTITION BY RANGE (k);
 CREATE TABLE tp1 PARTITION OF tp FOR VALUES FROM (0) TO (10);
 CREATE TABLE parent (v integer);
@@ -67,6 +69,12 @@ SELECT zdm.change_type('parent', 'v', 'bigint');
 SELECT zdm.change_type('child', 'v', 'bigint');
 SELECT zdm.change_type('pg_class', 'relpages', 'bigint');
 SELECT zdm.change_type('zdm.event', 'name', 'varchar');
+SELECT zdm.change_type('typed', 'v', 'bigint');
+SELECT zdm.change_type('typed', 'w', 'text');
+SELECT zdm.rename_column('typed', 'v', 'x');
+SELECT zdm.replace_columns('typed', '{v}', '{x bigint}', '{v}');
+SELECT zdm.add_column('typed', 'x', 'integer');
+SELECT zdm.drop_column('typed', 'v');
 -- What hangs on the column and cannot come along yet, by name
 SELECT zdm.change_type('t', 'id', 'bigint');
 DROP VIEW tv, tmv; DROP MATERIALIZED VIEW tm;
@@ -100,7 +108,8 @@ SELECT zdm.configure('nope', 'pace', 'full');
 -- Nothing was written down, and no table has changed.
 SELECT count(*) FROM zdm.migration;
 \d t
-DROP TABLE t, tt, tp, parent, child, d, c;
+DROP TABLE t, tt, tp, parent, child, d, c, typed;
+DROP TYPE shape;
 DROP SEQUENCE ts;
 DROP DOMAIN positive;
 DROP EXTENSION zdm;

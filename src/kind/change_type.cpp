@@ -173,6 +173,7 @@ void complete(Draft &draft, const Table &table, const Column &column, const std:
         draft.target = Phase::done;  // nothing to do, and the caller's deploy goes on
         return;
     }
+    check_not_typed(table);  // nor is its type changed by an ALTER
     if (!forward && alter_is_short(table, column, type)) {
         const std::string sql = fmt::format("ALTER TABLE {} ALTER COLUMN {} TYPE {}", table.quoted,
                                             Identifier(column.name), type.name);

@@ -20,7 +20,8 @@ Table table_for_migration(uint32_t relation, Reach reach) {
                      FROM pg_partition_tree(c.oid::regclass) t JOIN pg_class l ON l.oid = t.relid
                      LEFT JOIN pg_am lam ON lam.oid = l.relam
                     WHERE t.isleaf AND c.relkind = 'p' AND (l.relkind <> 'r' OR lam.amname <> 'heap')),
-                  has_schema_privilege(c.relowner, n.oid, 'CREATE'), c.relowner::regrole, n.nspname
+                  has_schema_privilege(c.relowner, n.oid, 'CREATE'), c.relowner::regrole, n.nspname,
+                  CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
              LEFT JOIN pg_am am ON am.oid = c.relam
             WHERE c.oid = $1::oid)",
@@ -33,6 +34,7 @@ Table table_for_migration(uint32_t relation, Reach reach) {
     table.name = fmt::format("{}.{}", rows.text(0, 4), rows.text(0, 5));
     table.quoted = rows.text(0, 6);
     table.schema = quote(Identifier(rows.text(0, 16)));
+    table.of_type = rows.text(0, 17);
     const std::string relkind = rows.text(0, 0);
     const bool alone = reach == Reach::one_table;
     table.partitioned = relkind == "p";
@@ -108,7 +110,17 @@ Column column_for_migration(const Table &table, const std::string &name) {
     return *column;
 }
 
+void check_not_typed(const Table &table) {
+    if (!table.of_type.empty())
+        raise(sqlstate::unsupported, {},
+              "zdm: cannot change the columns of {}: it is a typed table, which has those of type "
+              "{}; ALTER TABLE {} NOT OF (a short ACCESS EXCLUSIVE lock) makes it one of its own "
+              "first",
+              table.name, table.of_type, table.quoted);
+}
+
 void check_new_column_name(const Table &table, const std::string &name) {
+    check_not_typed(table);
     if (name.empty() || name.size() > 63)
         raise("42622", {}, "zdm: \"{}\" cannot be a column name of {}: a name has 1 to 63 bytes",
               name, table.name);

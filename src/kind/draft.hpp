@@ -19,6 +19,7 @@ struct Table {
     std::string quoted;  // for SQL
     std::string schema;  // quoted
     bool partitioned = false;
+    std::string of_type;  // whose columns a typed table has (CREATE TABLE ... OF); "" = not typed
 };
 
 // First only what tells one request from another (a replay must not fail because its first call has
@@ -62,7 +63,12 @@ std::optional<Column> find_column(const Table &table, const std::string &name);
 // and for what hangs on it outside of pg_depend (privileges, options).
 Column column_for_migration(const Table &table, const std::string &name);
 
-// Raises 42701 where the table has that column already, 42622 where the name is too long.
+// Raises ZD004 for a typed table, whose columns are its type's alone: the server would refuse any
+// other, when the worker comes to it.
+void check_not_typed(const Table &table);
+
+// A column that is to be added, or to get that name. Raises as check_not_typed does, 42701 where
+// the table has that column already, 42622 where the name is too long.
 void check_new_column_name(const Table &table, const std::string &name);
 
 }  // namespace zdm

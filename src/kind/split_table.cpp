@@ -114,6 +114,7 @@ void check_place(const Table &table, const Part &part) {
 }
 
 void check_table(const Table &table, const Part &part) {
+    check_not_typed(table);  // the columns that move are dropped at contract
     if (table.partitioned)
         refuse(table, part,
                "it is partitioned, and a partition could be emptied or detached without the other "
