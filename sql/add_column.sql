@@ -47,6 +47,9 @@ CALL zdm.wait('initials', 'aborted', 60);
 SELECT count(*) FROM pg_attribute WHERE attrelid = 'person'::regclass AND attname = 'initials';
 -- Refused at start.
 SELECT zdm.add_column('person', 'x', 'integer', not_null => true);
+SELECT zdm.add_column('person', 'x', 'integer', not_null => true, value => 'null');
+SELECT zdm.add_column('person', 'x', 'integer', not_null => true, value => 'CASE WHEN 1 > 2 THEN 3 END');
+SELECT zdm.add_column('person', 'x', 'integer', not_null => true, column_default => 'null');
 SELECT zdm.add_column('person', 'x', 'serial');
 SELECT zdm.add_column('person', 'x', 'integer', value => 'nothing + 1');
 SELECT zdm.add_column('person', 'x', 'integer', value => '(random() * 10)::integer');

@@ -38,5 +38,9 @@ CALL zdm.wait('given up', 'aborted', 60);
 SELECT attnotnull FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'v';
 SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid = 't'::regclass) + (SELECT count(*) FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'c') AS left_behind;
 SELECT zdm.set_not_null('t', 'nothing');
+-- A value that is none, however it is written.
+SELECT zdm.set_not_null('t', 'v', value => 'null');
+SELECT zdm.set_not_null('t', 'v', value => 'NULL::integer + 1');
+\echo :LAST_ERROR_SQLSTATE
 DROP TABLE t;
 DROP EXTENSION zdm;

@@ -36,7 +36,7 @@ std::string default_sql(const Table &table, const Request &request) {
 }
 
 // The server's own: nothing is written to any row.
-void plan_short(Draft &draft, const Table &table, const Request &request) {
+void plan_short(Draft &draft, const Table &table, const Request &request, const ZdmType &type) {
     const bool adds_default = request.column_default && !request.volatile_default;
     if (request.not_null && !adds_default)
         raise(
@@ -44,6 +44,8 @@ void plan_short(Draft &draft, const Table &table, const Request &request) {
             "zdm: cannot add column {} to {}: NOT NULL needs value, which the rows of before get, "
             "or a column_default that is the same for every row",
             Identifier(request.column), table.name);
+    if (request.not_null)
+        check_not_null(table, request.column, "column_default", *request.column_default, type);
     std::string sql = add_sql(table, request, adds_default, request.not_null);
     draft.direct = {sql};
     if (request.column_default && !adds_default) {
@@ -61,6 +63,7 @@ void plan_filled(Draft &draft, const Table &table, const Request &request, const
         raise(sqlstate::undefined_column, {},
               "zdm: value of column {} of {} reads the column that it is to fill",
               Identifier(request.column), table.name);
+    if (request.not_null) check_not_null(table, request.column, "value", *request.value, type);
     draft.mapping.new_columns = {
         {request.column, request.column, type.name, value.text, value.total}};
     draft.direct = {
@@ -130,7 +133,7 @@ Draft draft_add_column(const Table &table, const std::string &column_name,
         if (value)
             plan_filled(self, table, request, new_type);
         else
-            plan_short(self, table, request);
+            plan_short(self, table, request, new_type);
     };
     return draft;
 }

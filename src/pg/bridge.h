@@ -202,6 +202,11 @@ ErrorData *zdm_expression_canonical(uint32_t relation, const char *text, int cou
                                     const ZdmColumn *columns, uint32_t type, int32_t typmod,
                                     uint32_t collation, bool explicit_cast,
                                     ZdmExpression *expression);
+/* expression.c: whether a user's expression over the relation's columns, assigned to that type, is
+ * NULL for every row: so much the server knows when it has folded constants, which evaluates them.
+ */
+ErrorData *zdm_expression_is_null(uint32_t relation, const char *text, const ZdmType *type,
+                                  bool *is_null);
 /* Re-resolves an expression of the catalog (a CHECK, an index key or predicate) as if the named
  * columns were of other types; they become $k in the result. generated: of that column, to which it
  * must be assignable; 0: none. 42883 where an operator is missing, 42804, 42P17. */

@@ -7,6 +7,7 @@
 #include "pg/expression.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -23,6 +24,8 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+
+#include "pg/guard.h"
 
 #include "pg/guard.h"
 
@@ -178,6 +181,19 @@ Node *zdm_expression_parse(Relation relation, const char *text, int column_count
     free_parsestate(pstate);
     error_context_stack = context.previous;
     return node;
+}
+
+ErrorData *zdm_expression_is_null(uint32_t relation, const char *text, const ZdmType *type,
+                                  bool *is_null) {
+    GUARD_BEGIN();
+    Relation rel = table_open(relation, AccessShareLock);
+    Node *node =
+        eval_const_expressions(NULL, zdm_expression_parse(rel, text, 0, NULL, true, true, type->oid,
+                                                          type->typmod, type->collation, false));
+
+    *is_null = IsA(node, Const) && ((Const *)node)->constisnull;
+    table_close(rel, NoLock);
+    GUARD_END();
 }
 
 /* The server's own functions that are marked leakproof raise no error that depends on their
