@@ -33,6 +33,9 @@ SELECT phase, target, state FROM zdm.status;
 SELECT zdm.resume('m');
 CALL zdm.wait('m', 'soak', 60);
 CALL zdm.wait('m');
+-- What stands in the way is ended as its phase allows.
+SELECT zdm.change_type('t', 'v', 'numeric', name => 'm');
+SELECT zdm.change_type('t', 'v', 'numeric', name => 'other');
 SELECT zdm.abort('m');
 SELECT zdm.cutover('m');
 -- Settings of one migration

@@ -61,15 +61,25 @@ std::string evaluation_settings(const Draft &draft) {
         .text(0, 0);
 }
 
+// Since cutover there is nothing to abort before that is taken back.
+std::string how_to_end(const Migration &migration) {
+    const Literal name(migration.name);
+    if (migration.phase != Phase::soak)
+        return fmt::format("finish it or SELECT zdm.abort({})", name);
+    return fmt::format(
+        "finish it (SELECT zdm.contract({})), or SELECT zdm.revert({}) and then zdm.abort({})",
+        name, name, name);
+}
+
 // True: the same request as an earlier one, which is running or has led to what the table is now.
 bool is_replay(const Migration &earlier, const Table &table, const Draft &draft) {
     const bool same = earlier.relation == table.relation && earlier.definition == draft.definition;
     if (earlier.unfinished() && !same)
         raise(sqlstate::conflicting_definition, {},
-              "{} is unfinished (phase {}) and has another definition ({}); finish it or SELECT "
-              "zdm.abort({}), or give this one another name",
+              "{} is unfinished (phase {}) and has another definition ({}); {}, or give this one "
+              "another name",
               described(earlier), to_string(earlier.phase), earlier.definition,
-              Literal(earlier.name));
+              how_to_end(earlier));
     if (same && earlier.unfinished() && earlier.target == Phase::aborted)
         raise(sqlstate::wrong_phase, {},
               "{} is being aborted; CALL zdm.wait({}, 'aborted'), then start it again",
@@ -79,22 +89,21 @@ bool is_replay(const Migration &earlier, const Table &table, const Draft &draft)
 
 void check_overlap(const Table &table, const std::vector<std::string> &columns) {
     const Rows rows = catalog(
-        R"(SELECT m.name, c.name FROM zdm.migration m JOIN zdm.mapped_column c ON c.migration = m.id
+        R"(SELECT m.id, c.name FROM zdm.migration m JOIN zdm.mapped_column c ON c.migration = m.id
             WHERE c.relation = $1::oid AND m.phase NOT IN ('done', 'aborted')
               AND ARRAY[c.name, c.soak_name] && string_to_array($2, E'\x01') LIMIT 1)",
         {table.relation, fmt::format("{}", fmt::join(columns, "\x01"))});
-    if (!rows.empty())
-        raise(
-            sqlstate::conflicting_definition, {},
-            "zdm: column {} of {} belongs to the unfinished migration \"{}\"; finish it or SELECT "
-            "zdm.abort({}) first",
-            Identifier(rows.text(0, 1)), table.name, rows.text(0, 0), Literal(rows.text(0, 0)));
+    if (rows.empty()) return;
+    const Migration other = *load_migration(rows.integer(0, 0));
+    raise(sqlstate::conflicting_definition, {},
+          "zdm: column {} of {} belongs to the unfinished migration \"{}\"; {} first",
+          Identifier(rows.text(0, 1)), table.name, other.name, how_to_end(other));
 }
 
 // It would have another name or another type at cutover, and the expression would not find it.
 void check_not_read(const Table &table, const std::vector<std::string> &columns) {
     const Rows rows = catalog(
-        R"(SELECT m.name, a.attname
+        R"(SELECT m.id, a.attname
              FROM zdm.migration m
              JOIN pg_catalog.pg_trigger t ON t.tgrelid = $1::oid AND t.tgname = '~zdm_sync_' || m.id
              JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::regclass AND d.objid = t.oid
@@ -102,11 +111,11 @@ void check_not_read(const Table &table, const std::vector<std::string> &columns)
              JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
             WHERE m.phase NOT IN ('done', 'aborted') AND a.attname = ANY (string_to_array($2, E'\x01')) LIMIT 1)",
         {table.relation, fmt::format("{}", fmt::join(columns, "\x01"))});
-    if (!rows.empty())
-        raise(sqlstate::conflicting_definition, {},
-              "zdm: an expression of the unfinished migration \"{}\" reads column {} of {}; "
-              "finish it or SELECT zdm.abort({}) first",
-              rows.text(0, 0), Identifier(rows.text(0, 1)), table.name, Literal(rows.text(0, 0)));
+    if (rows.empty()) return;
+    const Migration other = *load_migration(rows.integer(0, 0));
+    raise(sqlstate::conflicting_definition, {},
+          "zdm: an expression of the unfinished migration \"{}\" reads column {} of {}; {} first",
+          other.name, Identifier(rows.text(0, 1)), table.name, how_to_end(other));
 }
 
 std::vector<std::string> names_of(const Mapping &mapping) {
