@@ -20,6 +20,7 @@ ROLLBACK;
 -- Time-out; phases that will not come
 CALL zdm.wait('m', 'soak', 0);
 \echo :LAST_ERROR_SQLSTATE
+CALL zdm.wait('m', 'done', 0);
 CALL zdm.wait('m', 'nonsense', 0);
 CALL zdm.wait('m', 'aborted', 0);
 \echo :LAST_ERROR_SQLSTATE
@@ -30,9 +31,11 @@ SELECT zdm.pause('m'), zdm.pause('m');
 SELECT state, message, next_action FROM zdm.status;
 SELECT zdm.cutover('m'), zdm.cutover('m');
 SELECT phase, target, state FROM zdm.status;
+CALL zdm.wait('m', 'soak', 0);
 SELECT zdm.resume('m');
 CALL zdm.wait('m', 'soak', 60);
 CALL zdm.wait('m');
+CALL zdm.wait('m', 'done', 0);
 -- What stands in the way is ended as its phase allows.
 SELECT zdm.change_type('t', 'v', 'numeric', name => 'm');
 SELECT zdm.change_type('t', 'v', 'numeric', name => 'other');

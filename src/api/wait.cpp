@@ -46,17 +46,26 @@ void check_not_ours(const Migration &migration) {
               described(migration));
 }
 
+// It goes on by itself as far as its target, unless somebody has stopped it.
+std::string what_to_do(const Migration &migration, Phase wanted, bool paused,
+                       const std::string &next_action) {
+    if (paused) return fmt::format("it stands still until {}", next_action);
+    if (migration.target >= wanted) return "it goes on, look at zdm.status and wait again";
+    return fmt::format(
+        "it goes no further than phase {} until SELECT zdm.{}({})", to_string(migration.target),
+        migration.target < Phase::soak ? "cutover" : "contract", Literal(migration.name));
+}
+
 [[noreturn]] void raise_timed_out(const Migration &migration, Phase wanted, int seconds) {
     const Rows rows = catalog(
-        "SELECT round(progress * 100), state, message FROM zdm.status WHERE name = $1 ORDER BY "
-        "started_at DESC LIMIT 1",
+        "SELECT round(progress * 100), state, message, next_action FROM zdm.status WHERE name = $1 "
+        "ORDER BY started_at DESC LIMIT 1",
         {migration.name});
     raise(sqlstate::timed_out, {},
-          "{} did not reach phase {} within {} s: it is in phase {} ({} %), {}{}{}; it goes on, "
-          "look at "
-          "zdm.status and wait again",
+          "{} did not reach phase {} within {} s: it is in phase {} ({} %), {}{}{}; {}",
           described(migration), to_string(wanted), seconds, to_string(migration.phase),
-          rows.text(0, 0), rows.text(0, 1), rows.text(0, 2).empty() ? "" : ": ", rows.text(0, 2));
+          rows.text(0, 0), rows.text(0, 1), rows.text(0, 2).empty() ? "" : ": ", rows.text(0, 2),
+          what_to_do(migration, wanted, rows.text(0, 1) == "paused", rows.text(0, 3)));
 }
 
 // Whoever waits also sees to it that somebody works, at start and every now and then.
