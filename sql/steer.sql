@@ -43,15 +43,17 @@ SELECT zdm.abort('m');
 SELECT zdm.cutover('m');
 -- Settings of one migration
 SELECT zdm.configure('m', 'min_soak', '1h'), zdm.configure('m', 'zdm.pace', '0.5');
+SELECT zdm.configure('m', 'PACE', '0.4'), zdm.configure('m', 'Zdm.Max_Workers', '2');
 SELECT zdm.configure('m', 'pace', 'fast');
 SELECT zdm.configure('m', 'lock_timeout', 'soon');
 SELECT zdm.configure('m', 'speed', '1');
 SELECT zdm.configure('m', 'mode', 'direct');
+SELECT zdm.configure('m', 'Mode', 'direct');
 SELECT settings FROM zdm.migration;
 \set VERBOSITY sqlstate
 SELECT zdm.contract('m');
 \set VERBOSITY default
-SELECT zdm.configure('m', 'min_soak', NULL);
+SELECT zdm.configure('m', 'MIN_SOAK', NULL);
 SELECT settings FROM zdm.migration;
 SELECT zdm.contract('m');
 CALL zdm.wait('m', 'done', 60);

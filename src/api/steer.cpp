@@ -182,8 +182,16 @@ std::string resume(const Migration &migration) {
     return to_string(migration.target);
 }
 
+// The one name that a setting is kept under: the server tells no case apart in it, by ASCII.
+std::string setting_name(const std::string &given) {
+    std::string name = given;
+    for (char &letter : name)
+        if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+    return name.rfind("zdm.", 0) == 0 ? name : "zdm." + name;
+}
+
 std::string configure(const Migration &migration, const std::string &setting, const Text &value) {
-    const std::string full = setting.rfind("zdm.", 0) == 0 ? setting : "zdm." + setting;
+    const std::string full = setting_name(setting);
     if (full == "zdm.mode" || full == "zdm.guard")
         raise(sqlstate::invalid_parameter, {}, "{}: {} counts for a session, not for a migration",
               described(migration), full);
