@@ -79,4 +79,17 @@ SELECT zdm.drop_column('person', 'first', name => 'first');
 SELECT * FROM person ORDER BY id;
 SELECT attname, attnotnull, atthasdef FROM pg_attribute WHERE attrelid = 'person'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
 DROP TABLE person;
+-- No worker is needed, so a temporary table will do.
+CREATE TEMP TABLE draft (id integer PRIMARY KEY, body text, v integer);
+INSERT INTO draft VALUES (1, 'one', 1), (2, 'two', NULL);
+SELECT zdm.change_type('draft', 'id', 'bigint');
+SELECT zdm.change_type('draft', 'v', 'text', forward => 'v::text || ''!''', reverse => 'length(v)');
+SELECT zdm.rename_column('draft', 'body', 'text');
+SELECT zdm.set_not_null('draft', 'v', value => 'text');
+SELECT zdm.add_column('draft', 'w', 'integer', value => 'length(text)', not_null => true, column_default => '0');
+SELECT zdm.create_index('CREATE INDEX draft_w ON draft (w)');
+SELECT zdm.add_constraint('draft', 'long', 'CHECK (w > 0)');
+SELECT id, pg_typeof(id), text, v, w FROM draft ORDER BY id;
+SELECT name, relation, phase FROM zdm.status WHERE name LIKE 'pg_temp.%' ORDER BY started_at;
+DROP TABLE draft;
 DROP EXTENSION zdm;

@@ -21,7 +21,8 @@ Table table_for_migration(uint32_t relation, Reach reach) {
                      LEFT JOIN pg_am lam ON lam.oid = l.relam
                     WHERE t.isleaf AND c.relkind = 'p' AND (l.relkind <> 'r' OR lam.amname <> 'heap')),
                   has_schema_privilege(c.relowner, n.oid, 'CREATE'), c.relowner::regrole, n.nspname,
-                  CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END
+                  CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
+                  pg_is_other_temp_schema(n.oid)
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
              LEFT JOIN pg_am am ON am.oid = c.relam
             WHERE c.oid = $1::oid)",
@@ -57,8 +58,10 @@ Table table_for_migration(uint32_t relation, Reach reach) {
     if (relkind != "r" && relkind != "p" && relkind != "m") refuse("it is not a table");
     if (!rows.boolean(0, 7))
         raise(sqlstate::not_owner, {}, "zdm: must be owner of table {} to migrate it", table.name);
-    if (rows.text(0, 1) == "t")
+    if (rows.text(0, 1) == "t" && !zdm_settings().direct)
         refuse("it is a temporary table, which the worker cannot see; use ALTER TABLE");
+    if (rows.boolean(0, 18))
+        refuse("it is a temporary table of another session, which alone can see it");
     if (relkind == "r" && rows.text(0, 8) != "heap")
         refuse(fmt::format("its access method is {}; zdm works on heap tables", rows.text(0, 8)));
     if (rows.boolean(0, 2) && !alone)
