@@ -38,12 +38,14 @@ CALL zdm.wait('d', 'done', 60);
 ALTER TABLE elsewhere.t_old RENAME TO t_new;
 SELECT zdm.contract('t');
 CALL zdm.wait('t', 'done', 60);
+SELECT name, relation FROM zdm.status ORDER BY name;
 \d elsewhere.t_new
 \d elsewhere.s
 \d d
 \d t
 DROP TABLE t, d;
 DROP SCHEMA elsewhere CASCADE;
+SELECT name, relation FROM zdm.status ORDER BY name;
 -- Another owner: the migration is the new owner's, who need not know that there was one before.
 CREATE ROLE zdm_giver;
 CREATE ROLE zdm_taker;

@@ -497,7 +497,10 @@ SELECT v.name, v.kind, v.relation, v.phase, v.target, v.state, v.message,
        END AS next_action,
        v.started_at, v.updated_at
   FROM (
-    SELECT m.id, m.name, m.kind, m.relation_name AS relation, m.phase, m.target, m.revertible,
+    SELECT m.id, m.name, m.kind,
+           -- As the table is called now; one that is gone, as it was called at start.
+           coalesce((SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                      WHERE c.oid = m.relation AND c.relpersistence <> 't'), m.relation_name) AS relation, m.phase, m.target, m.revertible,
            m.started_at, w.pid AS worker,
            m.phase <> m.target AND m.state IN ('running', 'waiting') AND g.paused_by IS NOT NULL AS paused_all,
            CASE WHEN m.phase <> m.target AND m.state IN ('running', 'waiting') AND g.paused_by IS NOT NULL

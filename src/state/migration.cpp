@@ -17,9 +17,15 @@ constexpr const char *phase_names[] = {"queued", "expand", "backfill", "build", 
 #define ZDM_OWNER_OF_NOW \
     "coalesce((SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = relation), owner)"
 
-#define ZDM_MIGRATION_COLUMNS                                    \
-    "id, name, kind, relation, relation_name, " ZDM_OWNER_OF_NOW \
-    ", definition, phase, target, state, message, "              \
+// And whatever it is called now.
+#define ZDM_NAME_OF_NOW                                                                           \
+    "coalesce((SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c"                   \
+    "            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation" \
+    "             AND c.relpersistence <> 't'), relation_name)"
+
+#define ZDM_MIGRATION_COLUMNS                                          \
+    "id, name, kind, relation, " ZDM_NAME_OF_NOW ", " ZDM_OWNER_OF_NOW \
+    ", definition, phase, target, state, message, "                    \
     "error_code, revertible, evaluation, array_to_string(settings, E'\\x01')"
 
 Migration from_row(const Rows &rows, size_t row) {
@@ -105,7 +111,7 @@ void insert_table(const Migration &seen_by_table) {
 
 std::vector<Migration> on_each_table(const Migration &migration) {
     const Rows rows =
-        catalog("SELECT relation, relation_name, " ZDM_OWNER_OF_NOW
+        catalog("SELECT relation, " ZDM_NAME_OF_NOW ", " ZDM_OWNER_OF_NOW
                 " FROM zdm.migrated_table WHERE migration = $1::bigint ORDER BY relation",
                 {migration.id});
     std::vector<Migration> seen;

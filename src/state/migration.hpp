@@ -24,7 +24,7 @@ struct Migration {
     std::string name;
     std::string kind;
     uint32_t relation = 0;
-    std::string relation_name;  // schema-qualified, as it was at start
+    std::string relation_name;  // schema-qualified; as it was at start where the table is gone
     uint32_t owner = 0;         // of the table: the worker acts as this role
     std::string definition;
     Phase phase = Phase::queued;
