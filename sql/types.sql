@@ -54,6 +54,41 @@ INSERT INTO ts (id, at) VALUES (2, '2026-01-01 12:00');
 SELECT id, zdm_new_at AT TIME ZONE 'UTC' AS utc FROM ts ORDER BY id;
 SELECT zdm.verify('ts');
 RESET timezone;
+-- Constants mean what they mean to whoever writes them, in the worker and in every session that writes to the table.
+CREATE TABLE fl (id integer PRIMARY KEY, d date, f float8, code text);
+INSERT INTO fl VALUES (1, '2019-01-15', 0, '7'), (2, '2019-02-15', 0, '7');
+SET datestyle = 'SQL, DMY';
+SET intervalstyle = 'sql_standard';
+SET extra_float_digits = -3;
+SELECT zdm.change_type('fl', 'd', 'text', name => 'fl', reverse => 'null', forward =>
+    $$case when d >= '01/02/2019' and d > date '01/02/2019' - interval '-0-1 -2' and f <> '0.30000000000000004' and code ~ '^\d$' then 'new' else 'old' end$$);
+CALL zdm.wait('fl', 'ready', 60);
+SET datestyle = 'German';
+RESET intervalstyle;
+RESET extra_float_digits;
+SET standard_conforming_strings = off;
+INSERT INTO fl VALUES (3, '2019-01-15', 0, '7'), (4, '2019-03-15', 0, '7'), (5, '2019-03-15', 0.30000000000000004, '7');
+RESET standard_conforming_strings;
+SELECT id, zdm_new_d FROM fl ORDER BY id;
+SELECT zdm.verify('fl');
+-- So do those of what comes along.
+CREATE TABLE along (n integer, d date, since date DEFAULT '2019-02-01', CHECK (n > 0 OR d > '2019-02-01'));
+CREATE INDEX along_new ON along (n) WHERE d > '2019-02-01';
+CREATE VIEW along_view AS SELECT n FROM along WHERE d > '2019-02-01';
+SET datestyle = 'SQL, DMY';
+SELECT zdm.change_type('along', 'n', 'bigint', name => 'along');
+SELECT zdm.cutover('along');
+CALL zdm.wait('along', 'soak', 60);
+SELECT zdm.contract('along');
+CALL zdm.wait('along', 'done', 60);
+SET datestyle = 'ISO, MDY';
+SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'along'::regclass AND contype = 'c';
+SELECT pg_get_expr(indpred, indrelid) FROM pg_index WHERE indexrelid = 'along_new'::regclass;
+SELECT substring(pg_get_viewdef('along_view') FROM '''.*') AS view;
+RESET datestyle;
+SELECT zdm.abort('fl');
+CALL zdm.wait('fl', 'aborted', 60);
+DROP VIEW along_view;
 -- Names of 63 bytes, with quotes, spaces and capitals; a schema and a table like that too.
 CREATE SCHEMA "A ""b""";
 CREATE TABLE "A ""b"""."T ""t""" ("c""C" integer DEFAULT 3 CHECK ("c""C" > 0), k integer PRIMARY KEY,
@@ -73,6 +108,6 @@ SELECT zdm.contract('quoted "name" it''s'), zdm.contract('long');
 CALL zdm.wait('quoted "name" it''s', 'done', 60);
 CALL zdm.wait('long', 'done', 60);
 \d "A ""b"""."T ""t"""
-DROP TABLE w, narrow, f, empty, ts;
+DROP TABLE w, narrow, f, empty, ts, fl, along;
 DROP SCHEMA "A ""b""" CASCADE;
 DROP EXTENSION zdm;

@@ -37,7 +37,7 @@ CREATE TABLE migration (
 COMMENT ON TABLE migration IS 'One row a migration: what was asked for, how far it is, how the worker fares';
 COMMENT ON COLUMN migration.definition IS 'The request in canonical form; the same name with another definition is ZD005';
 COMMENT ON COLUMN migration.settings IS 'name=value overrides of zdm.* settings for this migration';
-COMMENT ON COLUMN migration.evaluation IS 'name=value;... under which expressions that are not immutable are evaluated everywhere';
+COMMENT ON COLUMN migration.evaluation IS 'name=value;... of the caller, under which expressions that are not immutable are evaluated everywhere';
 COMMENT ON COLUMN migration.started_xid IS 'Transaction that started it: waiting for it there would never end (ZD002)';
 CREATE UNIQUE INDEX migration_unfinished ON migration (name) WHERE phase NOT IN ('done', 'aborted');
 CREATE INDEX migration_name ON migration (name, id);
@@ -61,9 +61,11 @@ CREATE TABLE mapped_column (
     type        text NOT NULL,
     expression  text NOT NULL,
     total       boolean NOT NULL,
+    immutable   boolean NOT NULL,
     PRIMARY KEY (migration, relation, side, ordinal)
 );
 COMMENT ON COLUMN mapped_column.total IS 'Whether the expression gives a value for every input: never raises an error';
+COMMENT ON COLUMN mapped_column.immutable IS 'Whether it gives the same under all settings; else migration.evaluation counts';
 COMMENT ON TABLE mapped_column IS 'The columns of a migration: names before and after cutover, type, and the canonical expression that fills the column from the other side';
 
 CREATE TABLE step (

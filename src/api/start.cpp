@@ -52,10 +52,10 @@ std::vector<std::string> session_settings() {
     return settings;
 }
 
-// Expressions that depend on settings give the same everywhere only under the same ones.
-std::string evaluation_settings(const Draft &draft) {
-    if (draft.immutable) return "";
-    return query(R"(SELECT string_agg(name || '=' || current_setting(name), ';')
+// What depends on settings gives the same everywhere only under the same ones. Read as the caller
+// has them, not as zdm's own statements do.
+std::string evaluation_settings() {
+    return evaluate(R"(SELECT string_agg(name || '=' || current_setting(name), ';')
                       FROM unnest(ARRAY['TimeZone', 'DateStyle', 'IntervalStyle', 'extra_float_digits',
                                         'bytea_output', 'lc_monetary']) AS name)")
         .text(0, 0);
@@ -182,7 +182,7 @@ void do_at_once(const Table &table, const Draft &draft, Migration migration) {
               draft.kind, table.name);
     std::vector<Step> steps;
     for (const auto &statement : draft.direct) {
-        query(statement);
+        evaluate(statement);
         steps.push_back({0, Phase::done, "direct", "", "Plain DDL in the caller's transaction",
                          statement, lock_of(statement)});
     }
@@ -247,7 +247,7 @@ std::string start(uint32_t relation, const char *given_name,
     migration.target = draft.target;
     migration.revertible = revertible(draft);
     migration.settings = session_settings();
-    migration.evaluation = evaluation_settings(draft);
+    migration.evaluation = evaluation_settings();
     if (zdm_settings().direct) {
         naming_table(table, [&] { do_at_once(table, draft, migration); });
         return migration.name;

@@ -62,14 +62,7 @@ double Rows::number(size_t row, size_t column) const {
     return std::strtod(text(row, column).c_str(), nullptr);
 }
 
-Rows run_sql(const char *sql, const Parameters &parameters, bool keep_plan) {
-    std::vector<const char *> values;
-    values.reserve(parameters.size());
-    for (const auto &parameter : parameters)
-        values.push_back(parameter.text ? parameter.text->c_str() : nullptr);
-
-    ZdmResult result{};
-    check(zdm_sql_execute(sql, static_cast<int>(values.size()), values.data(), keep_plan, &result));
+Rows rows_of(const ZdmResult &result) {
     Rows rows;
     rows.count_ = result.rows;
     if (result.table == nullptr) return rows;
@@ -85,8 +78,25 @@ Rows run_sql(const char *sql, const Parameters &parameters, bool keep_plan) {
     return rows;
 }
 
+Rows run_sql(const char *sql, const Parameters &parameters, bool keep_plan) {
+    std::vector<const char *> values;
+    values.reserve(parameters.size());
+    for (const auto &parameter : parameters)
+        values.push_back(parameter.text ? parameter.text->c_str() : nullptr);
+
+    ZdmResult result{};
+    check(zdm_sql_execute(sql, static_cast<int>(values.size()), values.data(), keep_plan, &result));
+    return rows_of(result);
+}
+
 Rows query(const std::string &sql, const Parameters &parameters) {
     return run_sql(sql.c_str(), parameters, false);
+}
+
+Rows evaluate(const std::string &sql, const std::string &settings) {
+    ZdmResult result{};
+    check(zdm_sql_evaluate(sql.c_str(), settings.c_str(), &result));
+    return rows_of(result);
 }
 
 Rows catalog(const char *sql, const Parameters &parameters) {

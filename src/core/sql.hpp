@@ -76,7 +76,7 @@ class Rows {
     bool boolean(size_t row, size_t column) const { return text(row, column) == "t"; }
 
   private:
-    friend Rows run_sql(const char *, const Parameters &, bool);
+    friend Rows rows_of(const ZdmResult &);
     size_t count_ = 0;
     size_t columns_ = 0;
     std::vector<Text> cells_;
@@ -89,8 +89,13 @@ class Rows {
     "ARRAY(SELECT " table " UNION SELECT relid FROM pg_catalog.pg_partition_tree((" table \
     ")::regclass))"
 
-// Runs one statement as the current user.
+// Runs one statement as the current user. What the server deparses for it means the same in every
+// session, whatever this one has set (pg/pinned.h).
 Rows query(const std::string &sql, const Parameters &parameters = {});
+
+// Runs one statement that evaluates a user's expressions: these may depend on settings, and give
+// what their author means only under the author's (Migration::evaluation); "" = this session's.
+Rows evaluate(const std::string &sql, const std::string &settings = "");
 
 // Runs a fixed statement on zdm's tables and the server's catalogs as the extension's owner, with a
 // plan kept for the session. sql must be a string constant (its address is the plan's key): no text

@@ -43,6 +43,7 @@ static void connect_to(Oid database, const char *application_name) {
 
     set_session("application_name", application_name);
     set_session("search_path", ZDM_SEARCH_PATH);
+    set_session("standard_conforming_strings", "on"); /* as pinned.c, for utilities too */
     set_session("statement_timeout", "0");
     set_session("idle_in_transaction_session_timeout", "0");
     set_session("default_transaction_isolation", "read committed");

@@ -23,6 +23,7 @@ extern "C" {
 
 #include "pg/expression.h"
 #include "pg/guard.h"
+#include "pg/pinned.h"
 }
 
 namespace zdm {
@@ -295,8 +296,7 @@ SyncProgram *sync_program_build(Relation relation, Oid trigger, int count,
                            security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
     PG_TRY();
     {
-        (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-                                GUC_ACTION_SAVE, true, 0, false);
+        (void)zdm_pin_settings();  // goes with the level around it
         compile(relation, program, count, arguments);
     }
     PG_CATCH();

@@ -58,14 +58,14 @@ void plan_short(Draft &draft, const Table &table, const Request &request, const 
 
 void plan_filled(Draft &draft, const Table &table, const Request &request, const ZdmType &type) {
     const ZdmExpression value =
-        canonical(table, draft, {*request.value, {parameter(request.column, type)}, type, false});
+        canonical(table, {*request.value, {parameter(request.column, type)}, type, false});
     if (value.text != nullptr && std::string(value.text).find("$1") != std::string::npos)
         raise(sqlstate::undefined_column, {},
               "zdm: value of column {} of {} reads the column that it is to fill",
               Identifier(request.column), table.name);
     if (request.not_null) check_not_null(table, request.column, "value", *request.value, type);
     draft.mapping.new_columns = {
-        {request.column, request.column, type.name, value.text, value.total}};
+        {request.column, request.column, type.name, value.text, value.total, value.immutable}};
     draft.direct = {
         add_sql(table, request, false, false),
         fmt::format("UPDATE {} SET {} = {}", table.quoted, Identifier(request.column), value.text)};

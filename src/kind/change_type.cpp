@@ -106,8 +106,7 @@ ZdmColumn in_expression(const Changed &changed, size_t column, size_t own, const
     return parameter(name == request.column ? hidden : name, type);
 }
 
-MappedColumn forward_column(const Changed &changed, size_t own, Draft &draft,
-                            const Request &request) {
+MappedColumn forward_column(const Changed &changed, size_t own, const Request &request) {
     const Column &column = changed.columns[own];
     std::vector<ZdmColumn> parameters;
     for (size_t i = 0; i < changed.columns.size(); ++i)
@@ -115,10 +114,9 @@ MappedColumn forward_column(const Changed &changed, size_t own, Draft &draft,
             in_expression(changed, i, own, request, column_type(changed.columns[i])));
     ZdmExpression expression{};
     const auto no_cast = attempt({"42804"}, [&] {
-        expression =
-            canonical(changed.table, draft,
-                      {request.forward ? *request.forward : quote(Identifier(request.column)),
-                       parameters, request.type, false});
+        expression = canonical(
+            changed.table, {request.forward ? *request.forward : quote(Identifier(request.column)),
+                            parameters, request.type, false});
     });
     if (no_cast)
         raise(
@@ -127,12 +125,15 @@ MappedColumn forward_column(const Changed &changed, size_t own, Draft &draft,
             "that gives the new value",
             Identifier(column.name), changed.table.name, request.type.name, no_cast->what(),
             Identifier(request.column));
-    return {new_column_name(column.name), column.name, request.type.name, expression.text,
-            expression.total};
+    return {new_column_name(column.name),
+            column.name,
+            request.type.name,
+            expression.text,
+            expression.total,
+            expression.immutable};
 }
 
-MappedColumn reverse_column(const Changed &changed, size_t own, Draft &draft,
-                            const Request &request) {
+MappedColumn reverse_column(const Changed &changed, size_t own, const Request &request) {
     const Column &column = changed.columns[own];
     const ZdmType old_type = column_type(column);
     std::vector<ZdmColumn> parameters;
@@ -143,25 +144,24 @@ MappedColumn reverse_column(const Changed &changed, size_t own, Draft &draft,
     // No cast back: the migration is not revertible once values exist that were written new.
     ZdmExpression expression{"", false, true};
     const auto no_way_back = attempt({"42804", "42846"}, [&] {
-        expression =
-            canonical(changed.table, draft,
-                      {request.reverse ? *request.reverse : quote(Identifier(request.column)),
-                       parameters, old_type, !request.reverse});
+        expression = canonical(
+            changed.table, {request.reverse ? *request.reverse : quote(Identifier(request.column)),
+                            parameters, old_type, !request.reverse});
     });
     if (no_way_back && request.reverse)
         raise("42804", {},
               "zdm: reverse of column {} of {} does not give a value of its type {}: {}",
               Identifier(column.name), changed.table.name, old_type.name, no_way_back->what());
-    return {column.name, old_column_name(column.name), column.type_name, expression.text,
-            expression.total};
+    return {column.name,      old_column_name(column.name), column.type_name, expression.text,
+            expression.total, expression.immutable};
 }
 
-Mapping mapping_of(const Changed &changed, Draft &draft, const Request &request) {
+Mapping mapping_of(const Changed &changed, const Request &request) {
     Mapping mapping;
     for (size_t own = 0; own < changed.columns.size(); ++own) {
         check_names(changed.table, changed.columns[own]);
-        mapping.new_columns.push_back(forward_column(changed, own, draft, request));
-        mapping.old_columns.push_back(reverse_column(changed, own, draft, request));
+        mapping.new_columns.push_back(forward_column(changed, own, request));
+        mapping.old_columns.push_back(reverse_column(changed, own, request));
     }
     return mapping;
 }
@@ -190,7 +190,7 @@ void complete(Draft &draft, const Table &table, const Column &column, const std:
         closure.push_back({table, {column}});
     const Request request{column.name, type, forward, reverse};
     for (const auto &changed : closure) {
-        Mapping mapping = mapping_of(changed, draft, request);
+        Mapping mapping = mapping_of(changed, request);
         if (changed.table.relation == table.relation)
             draft.mapping = std::move(mapping);
         else

@@ -37,7 +37,6 @@ struct Draft {
     std::function<std::vector<Step>(const Migration &)> plan;  // more, named by its number
     std::vector<std::string> warnings;  // for the caller, and kept in the event of the start
     std::vector<std::string> direct;    // zdm.mode = direct: the plain DDL, in order
-    bool immutable = true;              // expressions depend on no setting
     bool already_so = false;            // the table has the shape that is asked for
 };
 

@@ -8,13 +8,12 @@
 
 namespace zdm {
 
-ZdmExpression canonical(const Table &table, Draft &draft, const ExpressionRequest &request) {
+ZdmExpression canonical(const Table &table, const ExpressionRequest &request) {
     ZdmExpression expression{};
     check(zdm_expression_canonical(table.relation, request.text.c_str(),
                                    static_cast<int>(request.columns.size()), request.columns.data(),
                                    request.target.oid, request.target.typmod,
                                    request.target.collation, request.explicit_cast, &expression));
-    draft.immutable = draft.immutable && expression.immutable;
     return expression;
 }
 

@@ -5,14 +5,14 @@
 
 namespace zdm {
 
-// An expression that a user gave, or "" for none, in canonical form; sets draft.immutable.
+// An expression that a user gave, or "" for none, in canonical form.
 struct ExpressionRequest {
     std::string text;
     std::vector<ZdmColumn> columns;  // those that $1, $2 ... stand for, in order
     ZdmType target;
     bool explicit_cast = false;
 };
-ZdmExpression canonical(const Table &table, Draft &draft, const ExpressionRequest &request);
+ZdmExpression canonical(const Table &table, const ExpressionRequest &request);
 
 ZdmType column_type(const Column &column);
 ZdmColumn parameter(const std::string &name, const ZdmType &type);

@@ -59,18 +59,19 @@ void complete(Draft &draft, const Table &table, const std::vector<std::string> &
     }
     for (size_t i = 0; i < declared.size(); ++i) {
         const auto expression = canonical(
-            table, draft, {forward[i].value_or("NULL"), old_parameters, declared[i].type, false});
+            table, {forward[i].value_or("NULL"), old_parameters, declared[i].type, false});
         draft.mapping.new_columns.push_back({declared[i].name, declared[i].name,
                                              declared[i].type.name, expression.text,
-                                             expression.total});
+                                             expression.total, expression.immutable});
     }
     for (size_t i = 0; i < columns.size(); ++i) {
         ZdmExpression expression{"", false, true};
         if (!reverse.empty() && reverse[i])
-            expression = canonical(table, draft,
-                                   {*reverse[i], all_parameters, column_type(columns[i]), false});
+            expression =
+                canonical(table, {*reverse[i], all_parameters, column_type(columns[i]), false});
         draft.mapping.old_columns.push_back({columns[i].name, columns[i].name, columns[i].type_name,
-                                             expression.text, expression.total});
+                                             expression.text, expression.total,
+                                             expression.immutable});
     }
 }
 

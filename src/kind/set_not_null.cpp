@@ -40,9 +40,10 @@ void complete(Draft &draft, const Table &table, const std::string &name, const T
         raise(sqlstate::unsupported, {},
               "zdm: cannot fill column {} of {}: it is a generated column; change its expression",
               Identifier(name), table.name);
-    const ZdmExpression filled = canonical(table, draft, {*value, {}, column_type(*column), false});
+    const ZdmExpression filled = canonical(table, {*value, {}, column_type(*column), false});
     check_not_null(table, name, "value", *value, column_type(*column));
-    draft.mapping.new_columns = {{name, name, column->type_name, filled.text, filled.total}};
+    draft.mapping.new_columns = {
+        {name, name, column->type_name, filled.text, filled.total, filled.immutable}};
     draft.direct.insert(draft.direct.begin(),
                         fmt::format("UPDATE {} SET {} = {} WHERE {} IS NULL", table.quoted,
                                     Identifier(name), filled.text, Identifier(name)));

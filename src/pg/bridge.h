@@ -32,6 +32,9 @@ typedef struct ZdmResult {
 
 ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values, bool keep_plan,
                            ZdmResult *result);
+/* A statement that evaluates a user's expressions: under those settings (name=value;...), and the
+ * session's for the rest; they are as before when it has ended. */
+ErrorData *zdm_sql_evaluate(const char *sql, const char *settings, ZdmResult *result);
 ErrorData *zdm_sql_value(const ZdmResult *result, uint64_t row, int column, const char **value);
 void zdm_sql_free(const ZdmResult *result);
 ErrorData *zdm_quote_identifier(const char *name, const char **quoted);

@@ -1,7 +1,7 @@
 /*
  * definition.c - CREATE INDEX statements and table constraints through the server's own parser,
- * back as text that means the same in another session: names resolved under the caller's
- * search_path, everything schema-qualified for the pinned one.
+ * back as text that means the same in another session: names resolved and constants read under the
+ * caller's settings, everything written for the pinned ones.
  *
  * What the server would refuse when it runs the statement is refused here where that is cheap to
  * find out, because the statement runs later, when nobody is there to read the error.
@@ -37,15 +37,8 @@
 #include "utils/syscache.h"
 
 #include "pg/expression.h"
+#include "pg/pinned.h"
 #include "pg/version.h"
-
-static int pin_search_path(void) {
-    int nest = NewGUCNestLevel();
-
-    (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-                            GUC_ACTION_SAVE, true, 0, false);
-    return nest;
-}
 
 static Node *parse_one_statement(const char *text) {
     List *statements = raw_parser(text, RAW_PARSE_DEFAULT);
@@ -315,7 +308,7 @@ static void describe_index(Relation rel, IndexStmt *stmt, ZdmIndexDefinition *de
         i++;
     }
 
-    nest = pin_search_path();
+    nest = zdm_pin_settings();
     initStringInfo(&text);
     appendStringInfo(&text, "USING %s (", quote_identifier(stmt->accessMethod));
     i = 0;
@@ -433,7 +426,7 @@ static void describe_check(Relation rel, Constraint *constraint, ZdmConstraint *
         ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
                         errmsg("only table \"%s\" can be referenced in check constraint",
                                RelationGetRelationName(rel))));
-    nest = pin_search_path();
+    nest = zdm_pin_settings();
     result->condition = deparse(rel, condition);
     AtEOXact_GUC(true, nest);
     result->text =

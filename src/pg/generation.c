@@ -15,6 +15,7 @@
 #include "utils/rel.h"
 
 #include "pg/expression.h"
+#include "pg/pinned.h"
 
 /* Follows tablecmds.c, ATExecSetExpression: the expression's internal dependency on its own column
  * would have the column dropped with it. */
@@ -23,14 +24,12 @@ ErrorData *zdm_generation_set(uint32_t relation, int attnum, const char *text) {
     Relation rel = table_open(relation, AccessExclusiveLock);
     Oid before = GetAttrDefaultOid(relation, attnum);
     RawColumnDefault *expression = palloc0(sizeof(RawColumnDefault));
-    int nest = NewGUCNestLevel();
+    int nest = zdm_pin_settings();
 
     if (!OidIsValid(before) || TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated !=
                                    ATTRIBUTE_GENERATED_STORED)
         elog(ERROR, "column %d of \"%s\" is not a stored generated one", attnum,
              RelationGetRelationName(rel));
-    (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-                            GUC_ACTION_SAVE, true, 0, false);
     (void)deleteDependencyRecordsFor(AttrDefaultRelationId, before, false);
     CommandCounterIncrement();
     RemoveAttrDefault(relation, attnum, DROP_RESTRICT, false, false);

@@ -20,22 +20,15 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
 #include "pg/expression.h"
+#include "pg/pinned.h"
 #include "pg/version.h"
-
-/* Whatever is deparsed is schema-qualified and re-parsed under this path. */
-static int pin_search_path(void) {
-    int nest = NewGUCNestLevel();
-
-    (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-                            GUC_ACTION_SAVE, true, 0, false);
-    return nest;
-}
 
 ErrorData *zdm_type_parse(const char *text, bool canonical, ZdmType *type) {
     GUARD_BEGIN();
@@ -51,7 +44,7 @@ ErrorData *zdm_type_parse(const char *text, bool canonical, ZdmType *type) {
             (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
              errmsg("\"%s\" is not a type but an integer with a sequence; name the integer type",
                     text)));
-    nest = canonical ? pin_search_path() : NewGUCNestLevel();
+    nest = canonical ? zdm_pin_settings() : NewGUCNestLevel();
     zdm_parse_type_string(text, &oid, &typmod);
     AtEOXact_GUC(true, nest);
     if (get_typtype(oid) == TYPTYPE_PSEUDO)
@@ -60,7 +53,7 @@ ErrorData *zdm_type_parse(const char *text, bool canonical, ZdmType *type) {
     type->oid = oid;
     type->typmod = typmod;
     type->collation = get_typcollation(oid);
-    nest = pin_search_path();
+    nest = zdm_pin_settings();
     type->name = format_type_with_typemod(oid, typmod);
     AtEOXact_GUC(true, nest);
     GUARD_END();
@@ -87,7 +80,7 @@ ErrorData *zdm_expression_canonical(uint32_t relation, const char *text, int cou
     Relation rel = table_open(relation, AccessShareLock);
     Node *node = zdm_expression_parse(rel, text, count, mapped_columns(count, columns), true, true,
                                       type, typmod, collation, explicit_cast);
-    int nest = pin_search_path();
+    int nest = zdm_pin_settings();
 
     expression->text = deparse_expression(
         node, deparse_context_for(RelationGetRelationName(rel), relation), false, false);
@@ -115,7 +108,7 @@ ErrorData *zdm_expression_remap(uint32_t relation, int generated, const char *te
                                 const ZdmColumn *columns, const char **remapped) {
     GUARD_BEGIN();
     Relation rel = table_open(relation, AccessShareLock);
-    int nest = pin_search_path();
+    int nest = zdm_pin_settings();
     ZdmMappedColumn *mapped = mapped_columns(count, columns);
     Node *node = generated != 0 ? parse_generation(rel, generated, text, count, mapped)
                                 : zdm_expression_parse(rel, text, count, mapped, true, true,
@@ -138,7 +131,7 @@ ErrorData *zdm_default_parse(const char *text, const ZdmType *type, const char *
     node = cookDefault(state, zdm_expression_raw(text), type->oid, type->typmod, "the new column",
                        '\0');
     *is_volatile = contain_volatile_functions((Node *)expression_planner((Expr *)node));
-    nest = pin_search_path();
+    nest = zdm_pin_settings();
     *canonical = deparse_expression(node, NIL, false, false);
     AtEOXact_GUC(true, nest);
     free_parsestate(state);

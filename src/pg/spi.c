@@ -7,7 +7,6 @@
  */
 #include "pg/guard.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "jit/jit.h"
@@ -16,6 +15,8 @@
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+
+#include "pg/pinned.h"
 
 typedef struct KeptPlan {
     const char *sql; /* hash key: the text's address, for texts are constants */
@@ -53,13 +54,18 @@ static SPIPlanPtr kept_plan(const char *sql, int count, Oid *types) {
 static int pin_settings(void) {
     int nest;
 
-    if (!jit_enabled && strcmp(namespace_search_path, ZDM_SEARCH_PATH) == 0) return 0;
-    nest = NewGUCNestLevel();
-    (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-                            GUC_ACTION_SAVE, true, 0, false);
+    if (!jit_enabled && zdm_settings_are_pinned()) return 0;
+    nest = zdm_pin_settings();
     (void)set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
                             false);
     return nest;
+}
+
+static void take_result(int status, ZdmResult *result) {
+    if (status < 0) elog(ERROR, "SPI: %s", SPI_result_code_string(status));
+    result->rows = SPI_processed;
+    result->table = SPI_tuptable;
+    result->columns = SPI_tuptable ? SPI_tuptable->tupdesc->natts : 0;
 }
 
 ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values, bool keep_plan,
@@ -80,11 +86,19 @@ ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values
         status = SPI_execute_plan(kept_plan(sql, count, types), datums, nulls, false, 0);
     else
         status = SPI_execute_with_args(sql, count, types, datums, nulls, false, 0);
-    if (status < 0) elog(ERROR, "SPI: %s", SPI_result_code_string(status));
+    take_result(status, result);
     if (nest > 0) AtEOXact_GUC(true, nest);
-    result->rows = SPI_processed;
-    result->table = SPI_tuptable;
-    result->columns = SPI_tuptable ? SPI_tuptable->tupdesc->natts : 0;
+    GUARD_END();
+}
+
+/* What it reads is zdm's text, what it gives is the user's. */
+ErrorData *zdm_sql_evaluate(const char *sql, const char *settings, ZdmResult *result) {
+    GUARD_BEGIN();
+    int nest = zdm_pin_parser();
+
+    zdm_apply_settings(settings);
+    take_result(SPI_execute(sql, false, 0), result);
+    AtEOXact_GUC(true, nest);
     GUARD_END();
 }
 

@@ -30,6 +30,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "pg/pinned.h"
 #include "pg/version.h"
 
 typedef struct Changed {
@@ -91,15 +92,13 @@ ErrorData *zdm_view_shape(const char *text, int count, const ZdmViewColumn *colu
                           const ZdmViewColumn **shape) {
     GUARD_BEGIN();
     Changed changed = {count, columns, create_queryEnv()};
-    int nest = NewGUCNestLevel();
+    int nest = zdm_pin_settings();
     ParseState *state = make_parsestate(NULL);
     RawStmt *statement;
     Query *analyzed;
     ZdmViewColumn *result;
     ListCell *cell;
 
-    (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-                            GUC_ACTION_SAVE, true, 0, false);
     statement = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
     for (int i = 0; i < count; i++) add_stand_in(&changed, columns[i].relation);
     (void)use_stand_ins(statement->stmt, &changed);
@@ -175,14 +174,12 @@ static bool exchange_aliases(Node *node, Exchanged *exchanged) {
 ErrorData *zdm_run_exchanged(const char *text, int count, const ZdmColumnPair *pairs) {
     GUARD_BEGIN();
     Exchanged exchanged = {count, pairs};
-    int nest = NewGUCNestLevel();
+    int nest = zdm_pin_settings();
     PlannedStmt *planned = makeNode(PlannedStmt);
     ParseState *state = make_parsestate(NULL);
     RawStmt *raw;
     Node *statement;
 
-    (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-                            GUC_ACTION_SAVE, true, 0, false);
     raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
     statement = raw->stmt;
     if (IsA(statement, ViewStmt))

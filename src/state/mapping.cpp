@@ -11,6 +11,12 @@ bool Mapping::revertible() const {
                        [](const MappedColumn &column) { return !column.expression.empty(); });
 }
 
+bool Mapping::is_immutable() const {
+    const auto immutable = [](const MappedColumn &column) { return column.immutable; };
+    return std::all_of(old_columns.begin(), old_columns.end(), immutable) &&
+           std::all_of(new_columns.begin(), new_columns.end(), immutable);
+}
+
 bool Mapping::reverse_is_total() const {
     return revertible() && std::all_of(old_columns.begin(), old_columns.end(),
                                        [](const MappedColumn &column) { return column.total; });
@@ -85,7 +91,7 @@ bool Mapping::forward_is_injective() const {
 }
 
 Mapping load_mapping(const Migration &migration) {
-    const Rows rows = catalog(R"(SELECT side, name, soak_name, type, expression, total
+    const Rows rows = catalog(R"(SELECT side, name, soak_name, type, expression, total, immutable
                                    FROM zdm.mapped_column
                                   WHERE migration = $1::bigint AND relation = $2::oid
                                   ORDER BY side, ordinal)",
@@ -94,7 +100,7 @@ Mapping load_mapping(const Migration &migration) {
     for (size_t row = 0; row < rows.size(); ++row) {
         auto &side = rows.text(row, 0) == "old" ? mapping.old_columns : mapping.new_columns;
         side.push_back({rows.text(row, 1), rows.text(row, 2), rows.text(row, 3), rows.text(row, 4),
-                        rows.boolean(row, 5)});
+                        rows.boolean(row, 5), rows.boolean(row, 6)});
     }
     return mapping;
 }
@@ -104,10 +110,10 @@ void insert_mapping(const Migration &migration, const Mapping &mapping) {
         int ordinal = 0;
         for (const auto &column : columns)
             catalog(R"(INSERT INTO zdm.mapped_column
-                           (migration, relation, side, ordinal, name, soak_name, type, expression, total)
-                       VALUES ($1::bigint, $9::oid, $2, $3::integer, $4, $5, $6, $7, $8::boolean))",
+                           (migration, relation, side, ordinal, name, soak_name, type, expression, total, immutable)
+                       VALUES ($1::bigint, $9::oid, $2, $3::integer, $4, $5, $6, $7, $8::boolean, $10::boolean))",
                     {migration.id, side, ++ordinal, column.name, column.soak_name, column.type,
-                     column.expression, column.total, migration.relation});
+                     column.expression, column.total, migration.relation, column.immutable});
     };
     insert("old", mapping.old_columns);
     insert("new", mapping.new_columns);
@@ -131,7 +137,7 @@ std::vector<TwoNames> renames_under_way(uint32_t relation) {
 }
 
 SyncArguments::SyncArguments(const Mapping &mapping, const Migration &migration, bool soaking) {
-    values_ = {"1", soaking ? "new" : "old", migration.evaluation};
+    values_ = {"1", soaking ? "new" : "old", mapping.is_immutable() ? "" : migration.evaluation};
     const auto append = [&](const std::vector<MappedColumn> &columns) {
         values_.push_back(std::to_string(columns.size()));
         for (const auto &column : columns) {

@@ -17,6 +17,7 @@ struct MappedColumn {
     std::string type;        // as SQL text, with modifier
     std::string expression;  // canonical; fills this column from the other side; "" = none
     bool total = false;      // the expression never raises an error
+    bool immutable = true;   // nor depends on a setting
 
     const std::string &current_name(bool soaking) const { return soaking ? soak_name : name; }
 };
@@ -29,6 +30,7 @@ struct Mapping {
     // on the old ones can come along.
     bool is_paired() const;
     bool revertible() const;
+    bool is_immutable() const;
     // Every value of the new side fits the old one: nothing written in soak can be lost by revert.
     bool reverse_is_total() const;
     // Both sides always hold the same: a rename.

@@ -33,7 +33,7 @@ struct Migration {
     std::string message;
     std::string error_code;
     bool revertible = true;
-    std::string evaluation;             // settings for expressions that are not immutable
+    std::string evaluation;  // the caller's settings that values depend on, name=value;...
     std::vector<std::string> settings;  // name=value
 
     bool unfinished() const { return phase != Phase::done && phase != Phase::aborted; }
