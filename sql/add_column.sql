@@ -64,4 +64,21 @@ SELECT zdm.add_column('p', 'double', 'bigint', value => 'v * 2', not_null => tru
 CALL zdm.wait('p', 'done', 60);
 SELECT count(*), sum(double - 2 * v) FROM p;
 DROP TABLE p;
+-- Values and defaults are those of the session that asks for the column, whatever the worker's has set.
+CREATE TABLE day (id integer);
+INSERT INTO day VALUES (1);
+SET datestyle = 'SQL, DMY';
+SET timezone = 'Asia/Tokyo';
+SELECT zdm.add_column('day', 'given', 'date', value => '''01/02/2019''', name => 'given');
+CALL zdm.wait('given', 'done', 60);
+SELECT zdm.add_column('day', 'default', 'date', column_default => '''01/02/2019''', name => 'default');
+CALL zdm.wait('default', 'done', 60);
+-- One that depends on settings is evaluated once for all rows that are there.
+SELECT zdm.add_column('day', 'told', 'text', column_default => '''2019-02-01 00:00+00''::timestamptz', name => 'told');
+CALL zdm.wait('told', 'done', 60);
+SET datestyle = 'ISO, MDY';
+RESET timezone;
+SELECT * FROM day;
+RESET datestyle;
+DROP TABLE day;
 DROP EXTENSION zdm;

@@ -155,6 +155,29 @@ CALL zdm.wait('public.p_1.p_u', 'done', 60);
 SELECT zdm.add_constraint('keyless', 'keyless_p', 'EXCLUDE USING btree (a WITH =)');
 \echo :LAST_ERROR_SQLSTATE
 
+-- A condition is that of the session that asks for it, and so is the look at the rows of before, whatever the worker's has set.
+CREATE TABLE day (id integer PRIMARY KEY, d date, at timestamp);
+INSERT INTO day VALUES (1, '2019-03-01', '2019-02-01 12:00');
+SET datestyle = 'SQL, DMY';
+SELECT zdm.add_constraint('day', 'since', 'CHECK (d > ''01/02/2019''::date)', name => 'since');
+CALL zdm.wait('since', 'done', 60);
+SELECT zdm.create_index('CREATE INDEX day_index ON day (d, (d - ''01/02/2019''::date)) WHERE d > ''01/02/2019''', name => 'day_index');
+CALL zdm.wait('day_index', 'done', 60);
+SET timezone = 'Asia/Tokyo';
+SELECT zdm.add_constraint('day', 'here', 'CHECK (extract(hour FROM at::timestamptz AT TIME ZONE ''UTC'') = 3)', name => 'here');
+CALL zdm.wait('here', 'done', 60);
+SET timezone = 'America/New_York';
+SELECT zdm.add_constraint('day', 'there', 'CHECK (extract(hour FROM at::timestamptz AT TIME ZONE ''UTC'') = 3)', name => 'there');
+CALL zdm.wait('there', 'done', 60);
+SELECT zdm.abort('there');
+CALL zdm.wait('there', 'aborted', 60);
+SET datestyle = 'ISO, MDY';
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'day'::regclass AND contype = 'c' ORDER BY 1;
+SELECT pg_get_indexdef('day_index'::regclass);
+RESET datestyle;
+RESET timezone;
+DROP TABLE day;
+
 -- Refused at once
 SELECT zdm.add_constraint('invoice', 'x', 'CHECK (nothing > 0)');
 SELECT zdm.add_constraint('invoice', 'x', 'CHECK (amount)');

@@ -60,7 +60,7 @@ class ValidateConstraint final : public StepKind {
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_SHARE_UPDATE_EXCLUSIVE, [&] {
             const Rows rows = constraint_of(turn, step);
-            if (rows.empty() || !rows.boolean(0, 0)) query(step.sql);
+            if (rows.empty() || !rows.boolean(0, 0)) evaluate(step.sql, turn.migration.evaluation);
             return Outcome::finished();
         });
     }

@@ -25,11 +25,12 @@ bool is_gone(Turn &turn) {
     return gone;
 }
 
-// Statements that were joined to one text, for the reader.
-void query_each(const std::string &sql) {
+// Statements that were joined to one text, for the reader. A default is evaluated by the server
+// once for all rows that are there.
+void evaluate_each(const std::string &sql, const std::string &settings) {
     for (size_t from = 0; from < sql.size();) {
         const size_t to = std::min(sql.find("; ALTER TABLE ", from), sql.size());
-        query(sql.substr(from, to - from));
+        evaluate(sql.substr(from, to - from), settings);
         from = to == sql.size() ? to : to + 2;
     }
 }
@@ -40,7 +41,7 @@ class AddPlainColumn final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            query_each(step.sql);
+            evaluate_each(step.sql, turn.migration.evaluation);
             set_phase(turn.migration, Phase::done);
             return Outcome::finished();
         });

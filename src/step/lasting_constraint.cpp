@@ -176,7 +176,9 @@ class ProveConstraint final : public StepKind {
             if (constraint.referenced != 0)
                 check(zdm_lock_relations(1, &constraint.referenced, ZDM_ROW_SHARE,
                                          turn.settings.lock_timeout_ms));
-            if (!constraint.valid) query(present(turn, step.sql, " VALIDATE CONSTRAINT "));
+            if (!constraint.valid)
+                evaluate(present(turn, step.sql, " VALIDATE CONSTRAINT "),
+                         turn.migration.evaluation);
             resolve_discrepancies(turn.migration);
             return Outcome::finished();
         };

@@ -39,8 +39,9 @@ std::string index_name(const CarryScope &scope) {
 
 int64_t count_unfit(const CarryScope &scope) {
     if (scope.mapping.new_columns.empty() || scope.mapping.reverse_is_total()) return 0;
-    return query(
-               fmt::format("SELECT count(*) FROM {} WHERE {}", scope.table, lost_condition(scope)))
+    return evaluate(
+               fmt::format("SELECT count(*) FROM {} WHERE {}", scope.table, lost_condition(scope)),
+               scope.migration.evaluation)
         .integer(0, 0);
 }
 

@@ -48,7 +48,8 @@ Violations record_violations(Turn &turn, const std::string &select, const std::s
     Rows rows;
     {
         OwnerScope as_owner(turn.migration.owner);
-        rows = query(fmt::format("{} ORDER BY key LIMIT {}", select, limit + 1));
+        rows = evaluate(fmt::format("{} ORDER BY key LIMIT {}", select, limit + 1),
+                        turn.migration.evaluation);
     }
     resolve_discrepancies(turn.migration);
     std::vector<std::string> keys;
