@@ -54,6 +54,50 @@ INSERT INTO ts (id, at) VALUES (2, '2026-01-01 12:00');
 SELECT id, zdm_new_at AT TIME ZONE 'UTC' AS utc FROM ts ORDER BY id;
 SELECT zdm.verify('ts');
 RESET timezone;
+-- Between the two types of timestamps the server rewrites nothing in UTC: in the caller's time zone, at start and when the
+-- worker, whose own is another, does it.
+SELECT format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()) \gexec
+SET timezone = 'UTC';
+CREATE TABLE utc (id integer, at timestamp, indexed timestamp);
+CREATE INDEX ON utc (indexed);
+INSERT INTO utc VALUES (1, '2020-01-01 00:00', '2020-01-01 00:00');
+SELECT pg_relation_filenode('utc') AS utc_file \gset
+SELECT zdm.change_type('utc', 'at', 'timestamptz', name => 'utc');
+CALL zdm.wait('utc', 'done', 60);
+SELECT at = '2020-01-01 00:00+00' AS same, pg_relation_filenode('utc') = :utc_file AS not_rewritten FROM utc;
+SELECT kind, object, sql FROM zdm.step WHERE name = 'utc';
+-- An index would be built again for the other type's operators, under the lock: a shadow column then.
+SELECT zdm.change_type('utc', 'indexed', 'timestamptz', name => 'indexed');
+CALL zdm.wait('indexed', 'ready', 60);
+SELECT zdm_new_indexed = '2020-01-01 00:00+00' AS same FROM utc;
+-- What was short at start and is not any more is not done.
+CREATE DOMAIN plain AS text;
+CREATE TABLE overtaken (a varchar(10), b varchar(10), c varchar(10), d varchar(10));
+INSERT INTO overtaken VALUES ('x', 'y', 'z', 'w');
+SELECT pg_relation_filenode('overtaken') AS overtaken_file \gset
+BEGIN;
+SELECT zdm.change_type('overtaken', 'a', 'plain', name => 'a'), zdm.change_type('overtaken', 'b', 'varchar(20)', name => 'b'),
+       zdm.change_type('overtaken', 'c', 'text', name => 'c'), zdm.change_type('overtaken', 'd', 'text', name => 'd');
+ALTER DOMAIN plain ADD CHECK (length(value) < 9);
+ALTER TABLE overtaken ALTER b TYPE varchar(30);
+ALTER TABLE overtaken ADD CHECK (c > '');
+ALTER TABLE overtaken RENAME TO renamed;
+COMMIT;
+\set VERBOSITY terse
+CALL zdm.wait('a', 'done', 60);
+CALL zdm.wait('b', 'done', 60);
+CALL zdm.wait('c', 'done', 60);
+\set VERBOSITY default
+CALL zdm.wait('d', 'done', 60);
+SELECT attname, format_type(atttypid, atttypmod), pg_relation_filenode(attrelid) = :overtaken_file AS not_rewritten
+  FROM pg_attribute WHERE attrelid = 'renamed'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT zdm.abort('a'), zdm.abort('b'), zdm.abort('c'), zdm.abort('indexed');
+CALL zdm.wait('a', 'aborted', 60);
+CALL zdm.wait('b', 'aborted', 60);
+CALL zdm.wait('c', 'aborted', 60);
+CALL zdm.wait('indexed', 'aborted', 60);
+SELECT format('ALTER DATABASE %I RESET timezone', current_database()) \gexec
+RESET timezone;
 -- Constants mean what they mean to whoever writes them, in the worker and in every session that writes to the table.
 CREATE TABLE fl (id integer PRIMARY KEY, d date, f float8, code text);
 INSERT INTO fl VALUES (1, '2019-01-15', 0, '7'), (2, '2019-02-15', 0, '7');
@@ -108,6 +152,7 @@ SELECT zdm.contract('quoted "name" it''s'), zdm.contract('long');
 CALL zdm.wait('quoted "name" it''s', 'done', 60);
 CALL zdm.wait('long', 'done', 60);
 \d "A ""b"""."T ""t"""
-DROP TABLE w, narrow, f, empty, ts, fl, along;
+DROP TABLE w, narrow, f, empty, ts, utc, renamed, fl, along;
+DROP DOMAIN plain;
 DROP SCHEMA "A ""b""" CASCADE;
 DROP EXTENSION zdm;

@@ -6,6 +6,7 @@
 #include "kind/kinds.hpp"
 #include "kind/mapping_plan.hpp"
 #include "state/names.hpp"
+#include "step/alter_type.hpp"
 
 #include "core/transaction.hpp"
 
@@ -14,28 +15,6 @@
 namespace zdm {
 
 namespace {
-
-// A plain ALTER is short only where nothing has to be checked or built again for it: it
-// re-validates CHECK constraints and rebuilds indexes with expressions or predicates, under lock.
-// What a generated column reads it does not change at all.
-bool alter_is_short(const Table &table, const Column &column, const ZdmType &type) {
-    bool rewrites = true;
-    check(zdm_type_change_rewrites(table.relation, column.attnum, &type, &rewrites));
-    if (rewrites) return false;
-    return query(R"(SELECT FROM pg_depend d
-                     WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid AND d.refobjsubid = $2::integer
-                       AND ((d.classid = 'pg_constraint'::regclass
-                             AND (SELECT contype FROM pg_constraint WHERE oid = d.objid) IN ('c', 'f', 'x'))
-                            OR (d.classid = 'pg_class'::regclass
-                                AND EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = d.objid
-                                               AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)))
-                            OR (d.classid = 'pg_attrdef'::regclass
-                                AND EXISTS (SELECT FROM pg_attrdef f JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
-                                             WHERE f.oid = d.objid AND g.attgenerated <> ''))
-                            OR d.classid IN ('pg_rewrite'::regclass, 'pg_trigger'::regclass, 'pg_policy'::regclass)))",
-                 {table.relation, column.attnum})
-        .empty();
-}
 
 // The columns of a table that change together, in the order of their numbers.
 struct Changed {
@@ -174,12 +153,12 @@ void complete(Draft &draft, const Table &table, const Column &column, const std:
         return;
     }
     check_not_typed(table);  // nor is its type changed by an ALTER
-    if (!forward && alter_is_short(table, column, type)) {
+    if (!forward && alter_type_is_short(table.relation, column.name, type)) {
         const std::string sql = fmt::format("ALTER TABLE {} ALTER COLUMN {} TYPE {}", table.quoted,
                                             Identifier(column.name), type.name);
         draft.target = Phase::done;
-        draft.steps = {{0, Phase::done, "alter_type", "", "Change the type, which rewrites nothing",
-                        sql, "ACCESS EXCLUSIVE"}};
+        draft.steps = {{0, Phase::done, "alter_type", column.name,
+                        "Change the type, which rewrites nothing", sql, "ACCESS EXCLUSIVE"}};
         draft.direct = {sql};
         return;
     }

@@ -220,10 +220,11 @@ ErrorData *zdm_expression_remap(uint32_t relation, int generated, const char *te
  */
 ErrorData *zdm_default_parse(const char *text, const ZdmType *type, const char **canonical,
                              bool *is_volatile);
-/* Whether ALTER COLUMN TYPE would rewrite the table (ATColumnChangeRequiresRewrite). 42804 where
- * there is no assignment cast. */
+/* Whether ALTER COLUMN TYPE would rewrite the table (ATColumnChangeRequiresRewrite) or one of its
+ * indexes (CheckIndexCompatible), where it is run under those settings (name=value;...). 42804
+ * where there is no assignment cast. */
 ErrorData *zdm_type_change_rewrites(uint32_t relation, int attnum, const ZdmType *type,
-                                    bool *rewrites);
+                                    const char *settings, bool *rewrites);
 
 /* The default operator class's existence for a type in an access method. */
 ErrorData *zdm_has_default_opclass(uint32_t type, uint32_t access_method, bool *has);

@@ -3,6 +3,7 @@
  */
 #include "pg/guard.h"
 
+#include "access/genam.h"
 #include "access/table.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
@@ -162,21 +163,53 @@ static bool expression_rewrites(Node *expression, AttrNumber attnum) {
     }
 }
 
+/* Follows indexcmds.c, CheckIndexCompatible: a default operator class becomes that of the new type,
+ * and one for any array or enum is another for each. */
+static bool index_rewrites(Relation index, AttrNumber attnum, Oid before, Oid after) {
+    for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++) {
+        Oid opclass = get_index_column_opclass(RelationGetRelid(index), i + 1);
+
+        if (index->rd_index->indkey.values[i] != attnum) continue;
+        if (IsPolymorphicType(get_opclass_input_type(opclass))) return before != after;
+        if (opclass == GetDefaultOpClass(before, index->rd_rel->relam) &&
+            opclass != GetDefaultOpClass(after, index->rd_rel->relam))
+            return true;
+    }
+    return false;
+}
+
+static bool indexes_rewrite(Relation relation, AttrNumber attnum, Oid before, Oid after) {
+    bool rewrites = false;
+    ListCell *cell;
+
+    foreach (cell, RelationGetIndexList(relation)) {
+        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+        rewrites = rewrites || index_rewrites(index, attnum, before, after);
+        index_close(index, NoLock);
+    }
+    return rewrites;
+}
+
 ErrorData *zdm_type_change_rewrites(uint32_t relation, int attnum, const ZdmType *type,
-                                    bool *rewrites) {
+                                    const char *settings, bool *rewrites) {
     GUARD_BEGIN();
     Relation rel = table_open(relation, AccessShareLock);
     Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+    int nest = NewGUCNestLevel();
     Node *node = (Node *)makeVar(1, attnum, attribute->atttypid, attribute->atttypmod,
                                  attribute->attcollation, 0);
 
+    zdm_apply_settings(settings);
     node = coerce_to_target_type(NULL, node, exprType(node), type->oid, type->typmod,
                                  COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
     if (node == NULL)
         *rewrites = true;
     else
         *rewrites = attribute->attcollation != type->collation ||
-                    expression_rewrites((Node *)expression_planner((Expr *)node), attnum);
+                    expression_rewrites((Node *)expression_planner((Expr *)node), attnum) ||
+                    indexes_rewrite(rel, attnum, attribute->atttypid, type->oid);
+    AtEOXact_GUC(true, nest);
     table_close(rel, NoLock);
     GUARD_END();
 }
