@@ -208,5 +208,7 @@ REVOKE CREATE ON SCHEMA public FROM zdm_test_other;
 DROP ROLE zdm_test_other;
 SELECT count(*) FROM pg_constraint WHERE conname LIKE 'zdm%' OR (NOT convalidated AND conname <> 'later');
 
+-- Which rows they were that the messages count.
+SELECT name, key FROM zdm.discrepancy ORDER BY name, found_at;
 DROP TABLE invoice, customer, keyless, p;
 DROP EXTENSION zdm;

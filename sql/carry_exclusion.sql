@@ -222,5 +222,7 @@ CREATE TABLE t (v integer, r int4range, EXCLUDE USING gist (r WITH &&), CONSTRAI
 SELECT zdm.change_type('t', 'v', 'bigint');
 SELECT zdm.change_type('t', 'r', 'text');
 SELECT zdm.change_type('t', 'r', 'point', forward => 'point(lower(r), upper(r))');
+-- Which rows they were that the messages count.
+SELECT name, key FROM zdm.discrepancy ORDER BY name, found_at;
 DROP TABLE t;
 DROP EXTENSION zdm;

@@ -225,5 +225,7 @@ INSERT INTO t (id, n) VALUES (52, 1004), (152, 1005);
 SELECT tableoid::regclass, * FROM t WHERE n >= 1000 ORDER BY n;
 SELECT adrelid::regclass, pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid IN ('t'::regclass, 't1'::regclass, 't2'::regclass) ORDER BY adrelid::regclass::text;
 SELECT count(*) FROM t WHERE twice IS DISTINCT FROM n * 2;
+-- Which rows they were that the messages count.
+SELECT name, key FROM zdm.discrepancy ORDER BY name, found_at;
 DROP TABLE t;
 DROP EXTENSION zdm;

@@ -238,5 +238,7 @@ SELECT zdm.abort('a'), zdm.abort('b');
 CALL zdm.wait('a', 'aborted', 60);
 CALL zdm.wait('b', 'aborted', 60);
 SELECT * FROM t ORDER BY id;
+-- Which rows they were that the messages count.
+SELECT name, key FROM zdm.discrepancy ORDER BY name, found_at;
 DROP TABLE t;
 DROP EXTENSION zdm;

@@ -63,6 +63,8 @@ SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
 SELECT zdm.add_constraint('r', 'r_x', 'UNIQUE (b)', name => 'x');
 SELECT zdm.add_constraint('r', 'r_x', 'UNIQUE (a, b) WITH (fillfactor = 50)', name => 'x');
 SET client_min_messages = warning;
+-- Which rows they were that the messages count.
+SELECT name, key FROM zdm.discrepancy ORDER BY name, found_at;
 DROP VIEW keys;
 DROP TABLE r;
 DROP SCHEMA one, two CASCADE;

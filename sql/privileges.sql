@@ -64,6 +64,52 @@ SELECT key, class FROM zdm.discrepancy;
 SET SESSION AUTHORIZATION zdm_stranger;
 SELECT key, class FROM zdm.discrepancy;
 SELECT discrepancies FROM zdm.status;
+-- What rows make fail is told to all, what is in the rows to their owner alone. The keys of these hold the word "secret", and so do
+-- their values: as columns, as what an expression cannot read, as what a function of the owner's says of them.
+SET SESSION AUTHORIZATION zdm_member;
+CREATE TABLE shop.client (key text PRIMARY KEY, mail text, code text, boss text, birth text, number text UNIQUE);
+INSERT INTO shop.client SELECT 'k' || g, 'm' || g, g, NULL, '2000-01-01', g FROM generate_series(1, 100) g;
+INSERT INTO shop.client VALUES ('secret key', 'secret mail', 'secret code', 'secret_boss', 'secret date', '07'),
+                               ('secret too', 'secret mail', '7', NULL, NULL, '007');
+CREATE FUNCTION shop.told(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF $1 LIKE 'secret%' THEN RAISE invalid_schema_name USING MESSAGE = 'zdm: migration of ' || $1, DETAIL = $1; END IF;
+    RETURN $1;
+END $$;
+SELECT zdm.create_index('CREATE UNIQUE INDEX ON shop.client (mail)', name => 'unique');
+SELECT zdm.create_index('CREATE UNIQUE INDEX ON shop.client (lower(mail), (1)) WHERE mail <> code', name => 'lower');
+SELECT zdm.create_index('CREATE INDEX ON shop.client ((code::integer))', name => 'cast');
+SELECT zdm.create_index('CREATE INDEX ON shop.client (shop.told(mail))', name => 'function');
+SELECT zdm.create_index('CREATE INDEX ON shop.client ((mail::tsquery))', name => 'parsed');
+SELECT zdm.create_index('CREATE INDEX ON shop.client ((1 / (11 - length(code))))', name => 'no value');
+SELECT zdm.add_constraint('shop.client', 'short', 'CHECK (length(mail) < 5)', name => 'check');
+SELECT zdm.add_constraint('shop.client', 'grown', 'CHECK (birth::date < ''2020-01-01'')', name => 'cannot be checked');
+SELECT zdm.add_constraint('shop.client', 'found', 'CHECK (coalesce(boss::regclass::oid, 1) > 0)', name => 'looked up');
+SELECT zdm.add_constraint('shop.client', 'boss', 'FOREIGN KEY (boss) REFERENCES shop.client', name => 'foreign key');
+SELECT zdm.set_not_null('shop.client', 'birth', name => 'not null');
+SELECT zdm.change_type('shop.client', 'code', 'integer', forward => 'code::integer', name => 'type');
+CALL zdm.wait('unique', 'done', 60);
+CALL zdm.wait('lower', 'done', 60);
+CALL zdm.wait('cast', 'done', 60);
+CALL zdm.wait('function', 'done', 60);
+CALL zdm.wait('parsed', 'done', 60);
+CALL zdm.wait('no value', 'done', 60);
+CALL zdm.wait('check', 'done', 60);
+CALL zdm.wait('cannot be checked', 'done', 60);
+CALL zdm.wait('looked up', 'done', 60);
+CALL zdm.wait('foreign key', 'done', 60);
+CALL zdm.wait('not null', 'done', 60);
+CALL zdm.wait('type', 'ready', 60);
+SELECT name, key, old_value, expected_value, actual_value FROM zdm.discrepancy WHERE name <> 'm' ORDER BY name, key;
+SET SESSION AUTHORIZATION zdm_stranger;
+SELECT count(*) FROM zdm.discrepancy;
+SELECT (SELECT count(*) FROM zdm.status t WHERE t::text ~* 'secret') AS status,
+       (SELECT count(*) FROM zdm.migration t WHERE t::text ~* 'secret') AS migration,
+       (SELECT count(*) FROM zdm.step t WHERE t::text ~* 'secret') AS step,
+       (SELECT count(*) FROM zdm.event t WHERE t::text ~* 'secret') AS event,
+       (SELECT count(*) FROM zdm.event WHERE event = 'failed') AS failed;
+SET SESSION AUTHORIZATION zdm_member;
+SELECT count(zdm.abort(name)) FROM zdm.status WHERE phase <> 'done' AND name <> 'm';
 -- A caller's search_path and functions do not answer for the server.
 RESET SESSION AUTHORIZATION;
 CREATE SCHEMA evil AUTHORIZATION zdm_stranger;

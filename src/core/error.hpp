@@ -42,6 +42,9 @@ class Error : public std::exception {
     const char *what() const noexcept override { return zdm_error_message(data_); }
     std::string detail() const { return zdm_error_detail(data_); }
     std::string sqlstate() const { return zdm_error_sqlstate(data_); }
+    std::string format() const { return zdm_error_format(data_); }
+    bool is_own() const { return zdm_error_is_own(data_); }
+    bool has_place() const { return zdm_error_has_place(data_); }
 
     // Gives the ErrorData away, to C code that will raise and free it.
     ErrorData *release() noexcept { return std::exchange(data_, nullptr); }

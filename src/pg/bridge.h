@@ -22,6 +22,12 @@ void zdm_error_free(ErrorData *error);
 const char *zdm_error_message(const ErrorData *error);
 const char *zdm_error_detail(const ErrorData *error);
 const char *zdm_error_sqlstate(const ErrorData *error);
+/* The message before its arguments were put into it, with a % for each, untranslated; "" where it
+ * is not known (of a parallel worker). "%s" where somebody else has made the whole text. */
+const char *zdm_error_format(const ErrorData *error);
+bool zdm_error_is_own(const ErrorData *error); /* zdm's words, not the server's or a user's */
+/* Whether it points to a place in a statement's text. */
+bool zdm_error_has_place(const ErrorData *error);
 
 /* spi.c: SQL with text parameters and text results. A kept plan is prepared once a session. */
 typedef struct ZdmResult {

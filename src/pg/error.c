@@ -9,6 +9,9 @@
 
 #include "utils/memutils.h"
 
+/* Of what zdm_error_make() makes: no user's code can raise an error of that domain. */
+#define OWN_DOMAIN "zdm"
+
 /* What we report when there is no memory left to report anything else. */
 static ErrorData out_of_memory = {
     .elevel = ERROR,
@@ -51,8 +54,8 @@ void zdm_error_raise(ErrorData *error) {
 ErrorData *zdm_error_make(const char *sqlstate, const char *message, const char *detail,
                           const char *hint) {
     GUARD_BEGIN();
-    ereport(
-        ERROR,
+    ereport_domain(
+        ERROR, OWN_DOMAIN,
         (errcode(MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4])),
          errmsg_internal("%s", message), *detail ? errdetail_internal("%s", detail) : 0,
          *hint ? errhint("%s", hint) : 0));
@@ -71,6 +74,19 @@ const char *zdm_error_detail(const ErrorData *error) { return error->detail ? er
 
 const char *zdm_error_sqlstate(const ErrorData *error) {
     return unpack_sql_state(error->sqlerrcode);
+}
+
+const char *zdm_error_format(const ErrorData *error) {
+    return error->message_id ? error->message_id : "";
+}
+
+bool zdm_error_is_own(const ErrorData *error) {
+    return (error->domain != NULL && strcmp(error->domain, OWN_DOMAIN) == 0) ||
+           strncmp(zdm_error_format(error), "zdm: ", strlen("zdm: ")) == 0;
+}
+
+bool zdm_error_has_place(const ErrorData *error) {
+    return error->cursorpos > 0 || error->internalpos > 0;
 }
 
 ErrorData *zdm_warn(const char *message) {

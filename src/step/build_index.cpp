@@ -82,7 +82,7 @@ class BuildIndex final : public StepKind {
         } catch (Error &error) {
             if (error.sqlstate() == "57P01") throw;
             drop_ours(turn, step);
-            if (error.sqlstate() == "23505") raise_duplicates(turn, step, error.detail());
+            if (error.sqlstate() == "23505") raise_duplicates(turn, table_of(turn, step), step.sql);
             throw;
         }
     }
@@ -91,50 +91,6 @@ class BuildIndex final : public StepKind {
         std::optional<Index> index;
         in_turn(turn, [&] { index = find_index(table_of(turn, step), step.object); });
         if (index) run_utility(drop_text(*index));
-    }
-
-    // Rows that share a key, by the index's own keys and predicate.
-    static std::string duplicates(uint32_t relation, const std::string &statement) {
-        ZdmIndexDefinition definition{};
-        check(zdm_index_parse(statement.c_str(), relation, &definition));
-        const std::vector<std::string> keys(definition.keys,
-                                            definition.keys + definition.key_count);
-        std::vector<std::string> conditions{"true"};
-        if (definition.predicate) conditions.push_back(fmt::format("({})", definition.predicate));
-        if (!definition.nulls_not_distinct)
-            for (const auto &key : keys) conditions.push_back(key + " IS NOT NULL");
-        return fmt::format(
-            R"(SELECT relation, key, value
-                 FROM (SELECT tableoid::oid AS relation, {} AS key, ROW({})::text AS value,
-                              count(*) OVER (PARTITION BY {}) AS rows
-                         FROM {} WHERE {}) AS found
-                WHERE rows > 1)",
-            row_key(relation), fmt::join(keys, ", "), fmt::join(keys, ", "),
-            *quoted_relation(relation), fmt::join(conditions, " AND "));
-    }
-
-    [[noreturn]] static void raise_duplicates(Turn &turn, const Step &step,
-                                              const std::string &detail) {
-        Violations found;
-        std::string table;
-        in_turn(turn, [&] {
-            std::string select;
-            table = quoted_relation(table_of(turn, step)).value_or("a table that is gone");
-            {
-                OwnerScope as_owner(turn.migration.owner);
-                select = duplicates(table_of(turn, step), step.sql);
-            }
-            found = record_violations(turn, select, "a key of its own");
-        });
-        const Literal name(turn.migration.name);
-        raise(
-            "23505", {},
-            "{}: cannot build unique index on {}: {} {}; correct them (SELECT * FROM "
-            "zdm.discrepancy "
-            "WHERE name = {}), then SELECT zdm.resume({})",
-            described(turn.migration), table, detail,
-            found.count == 0 ? "The rows are gone by now" : found.in_words() + " share their keys",
-            name, name);
     }
 } const build_index;
 

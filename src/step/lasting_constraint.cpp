@@ -11,6 +11,7 @@
 #include "step/interruptible.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
+#include "step/public_text.hpp"
 #include "step/violation.hpp"
 
 #include "core/no_postgres.hpp"
@@ -150,7 +151,8 @@ class ProveConstraint final : public StepKind {
         } catch (Error &error) {
             if (passes(error.sqlstate())) throw;
             if (error.sqlstate() != "23514" && error.sqlstate() != "23503")
-                return give_up(turn, step, *constraint, imposed_by, error.what());
+                return give_up(turn, step, *constraint, imposed_by,
+                               public_text(turn.migration, error));
             std::string instead;
             in_turn(turn, [&] { instead = list_offenders(turn, *constraint); });
             return give_up(turn, step, *constraint, imposed_by, instead);
@@ -197,7 +199,8 @@ class ProveConstraint final : public StepKind {
                 turn, offenders(turn.migration.relation, constraint),
                 constraint.type == 'c' ? constraint.condition : fmt::format("a row of {}", other));
         });
-        if (refused) return fmt::format("rows break it, but {}", refused->what());
+        if (refused)
+            return fmt::format("rows break it, but {}", public_text(turn.migration, *refused));
         return found.count > 0 ? ""
                                : "a row breaks it which is gone by now, or is hidden from the "
                                  "table's owner by row level security";

@@ -7,6 +7,7 @@
 #include "state/index.hpp"
 #include "state/names.hpp"
 #include "step/sync_trigger.hpp"
+#include "step/violation.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -67,14 +68,6 @@ void read_columns(Split &split, const Mapping &mapping) {
     }
 }
 
-// As jsonb, so that it can be read into the key's own types again.
-std::string key_of(const Split &split, const char *alias) {
-    std::vector<std::string> pairs;
-    for (const auto &name : split.key_names)
-        pairs.push_back(fmt::format("{}, {}.{}", Literal(name), alias, Identifier(name)));
-    return fmt::format("jsonb_build_object({})", fmt::join(pairs, ", "));
-}
-
 std::string row_text(const Split &split, const char *alias) {
     return fmt::format("ROW({})::text", split.columns(fmt::format("{}.", alias).c_str()));
 }
@@ -93,7 +86,7 @@ std::string pairs_of_source(const Split &split, bool trusts_part) {
     return fmt::format(
         "SELECT {} AS class, {} AS key, {} AS expected_value, {} AS actual_value FROM ONLY {} AS s "
         "LEFT JOIN ONLY {} AS n ON {} WHERE s.ctid >= $1::tid AND s.ctid < $2::tid",
-        wrong, key_of(split, "s"), trusts_part ? of_part : of_source,
+        wrong, row_key(split.key_names, "s."), trusts_part ? of_part : of_source,
         trusts_part ? of_source : of_part, split.source_table, split.part_table,
         split.same_key("s", "n"));
 }
@@ -104,7 +97,7 @@ std::string rows_of_part(const Split &split) {
         "NULL::text AS "
         "expected_value, {} AS actual_value FROM ONLY {} AS n LEFT JOIN ONLY {} AS s ON {} WHERE "
         "n.ctid >= $1::tid AND n.ctid < $2::tid",
-        Identifier(split.key_names.front()), key_of(split, "n"), row_text(split, "n"),
+        Identifier(split.key_names.front()), row_key(split.key_names, "n."), row_text(split, "n"),
         split.part_table, split.source_table, split.same_key("s", "n"));
 }
 

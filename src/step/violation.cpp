@@ -3,28 +3,14 @@
 #include <algorithm>
 
 #include "state/discrepancy.hpp"
+#include "state/index.hpp"
 
 #include "core/no_postgres.hpp"
 
 namespace zdm {
 
-namespace {
-
-constexpr size_t examples_shown = 3;
-
-Violations summary(const std::vector<std::string> &keys, bool more) {
-    const std::vector<std::string> shown(
-        keys.begin(),
-        keys.begin() + static_cast<std::ptrdiff_t>(std::min(keys.size(), examples_shown)));
-    return {static_cast<int64_t>(keys.size()), more, fmt::format("{}", fmt::join(shown, ", "))};
-}
-
-}  // namespace
-
 std::string Violations::in_words() const {
-    const bool all_shown = !more && count <= static_cast<int64_t>(examples_shown);
-    return fmt::format("{}{} row{} ({}{})", more ? "more than " : "", count, count == 1 ? "" : "s",
-                       all_shown ? "" : "such as ", examples);
+    return fmt::format("{}{} row{}", more ? "more than " : "", count, count == 1 ? "" : "s");
 }
 
 std::string row_key(uint32_t relation, const std::string &qualifier) {
@@ -36,10 +22,16 @@ std::string row_key(uint32_t relation, const std::string &qualifier) {
             ORDER BY array_position(i.indkey::int2[], a.attnum))",
         {relation});
     if (rows.empty()) return fmt::format("jsonb_build_object('ctid', {}ctid::text)", qualifier);
+    std::vector<std::string> columns;
+    for (size_t row = 0; row < rows.size(); ++row) columns.push_back(rows.text(row, 0));
+    return row_key(columns, qualifier);
+}
+
+std::string row_key(const std::vector<std::string> &columns, const std::string &qualifier) {
     std::vector<std::string> pairs;
-    for (size_t row = 0; row < rows.size(); ++row)
-        pairs.push_back(fmt::format("{}, {}{}", Literal(rows.text(row, 0)), qualifier,
-                                    Identifier(rows.text(row, 0))));
+    for (const auto &column : columns)
+        pairs.push_back(
+            fmt::format("{}, format('%s', {}{})", Literal(column), qualifier, Identifier(column)));
     return fmt::format("jsonb_build_object({})", fmt::join(pairs, ", "));
 }
 
@@ -52,20 +44,63 @@ Violations record_violations(Turn &turn, const std::string &select, const std::s
                         turn.migration.evaluation);
     }
     resolve_discrepancies(turn.migration);
-    std::vector<std::string> keys;
-    for (size_t row = 0; row < std::min(rows.size(), limit); ++row) {
-        keys.push_back(rows.text(row, 1));
+    const size_t stored = std::min(rows.size(), limit);
+    for (size_t row = 0; row < stored; ++row)
         insert_violation(turn.migration, rows.oid(row, 0), rows.text(row, 1), expected,
                          rows.null_text(row, 2));
-    }
-    return summary(keys, rows.size() > limit);
+    return {static_cast<int64_t>(stored), rows.size() > limit};
+}
+
+namespace {
+
+// Rows that share a key, by the index's own keys and predicate.
+std::string duplicates(uint32_t table, const ZdmIndexDefinition &definition,
+                       const std::vector<std::string> &keys) {
+    std::vector<std::string> conditions{"true"};
+    if (definition.predicate) conditions.push_back(fmt::format("({})", definition.predicate));
+    if (!definition.nulls_not_distinct)
+        for (const auto &key : keys) conditions.push_back(key + " IS NOT NULL");
+    return fmt::format(
+        R"(SELECT relation, key, value
+             FROM (SELECT tableoid::oid AS relation, {} AS key, ROW({})::text AS value,
+                          count(*) OVER (PARTITION BY {}) AS rows
+                     FROM {} WHERE {}) AS found
+            WHERE rows > 1)",
+        row_key(table), fmt::join(keys, ", "), fmt::join(keys, ", "), *quoted_relation(table),
+        fmt::join(conditions, " AND "));
+}
+
+}  // namespace
+
+void raise_duplicates(Turn &turn, uint32_t table, const std::string &statement) {
+    Violations found;
+    std::string index;
+    in_turn(turn, [&] {
+        std::string select;
+        {
+            OwnerScope as_owner(turn.migration.owner);
+            ZdmIndexDefinition definition{};
+            check(zdm_index_parse(statement.c_str(), table, &definition));
+            const std::vector<std::string> keys(definition.keys,
+                                                definition.keys + definition.key_count);
+            index = fmt::format("{} ({})", *quoted_relation(table), fmt::join(keys, ", "));
+            select = duplicates(table, definition, keys);
+        }
+        found = record_violations(turn, select, "a key of its own");
+    });
+    const Literal name(turn.migration.name);
+    raise("23505", {},
+          "{}: cannot build unique index on {}: {}; correct them (SELECT * FROM zdm.discrepancy "
+          "WHERE name = {}), then SELECT zdm.resume({})",
+          described(turn.migration), index,
+          found.count == 0 ? "rows shared their keys, and are gone by now"
+                           : found.in_words() + " share their keys",
+          name, name);
 }
 
 Violations recorded_violations(Turn &turn) {
-    std::vector<std::string> keys;
-    for (const auto &found : open_discrepancies(turn.migration)) keys.push_back(found.key);
-    const auto limit = static_cast<size_t>(std::max(turn.settings.verify_limit, 1));
-    return summary(keys, keys.size() >= limit);
+    const auto count = static_cast<int64_t>(open_discrepancies(turn.migration).size());
+    return {count, count >= std::max(turn.settings.verify_limit, 1)};
 }
 
 }  // namespace zdm

@@ -9,19 +9,25 @@ namespace zdm {
 struct Violations {
     int64_t count = 0;  // of those that were stored
     bool more = false;  // there are more than zdm.verify_limit
-    std::string examples;
 
-    // "4 rows (such as {"id": 1}, {"id": 2}, {"id": 3})"
+    // "4 rows": everybody reads it, and their keys are user data.
     std::string in_words() const;
 };
 
-// As SQL: what names a row of the table, its primary key or its place.
+// As SQL: what names a row in zdm.discrepancy, the columns of its primary key or its place.
 std::string row_key(uint32_t relation, const std::string &qualifier = "");
+// The same of given columns. Their values are texts, as verify writes them (hot/describe.hpp),
+// which is what can be read into any type again.
+std::string row_key(const std::vector<std::string> &columns, const std::string &qualifier);
 
 // select gives relation (oid), key (jsonb) and value (text); it runs as the table's owner, and what
 // it finds is written to zdm.discrepancy in the place of what earlier attempts found. In the
 // caller's transaction.
 Violations record_violations(Turn &turn, const std::string &select, const std::string &expected);
+
+// Why a unique index could not be built, by its statement: ZdmIndexDefinition's keys. In
+// transactions of its own.
+[[noreturn]] void raise_duplicates(Turn &turn, uint32_t table, const std::string &statement);
 
 // What the last attempt has written there.
 Violations recorded_violations(Turn &turn);

@@ -5,6 +5,7 @@
 #include "state/event.hpp"
 #include "step/lock.hpp"
 #include "step/present_name.hpp"
+#include "step/public_text.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -81,13 +82,12 @@ int64_t record_failure(const Migration &seen, const Move &move, const Error &err
     // What could not be taken back is still there.
     const bool still_done = move.backwards && step.done();
     const std::string code = error.sqlstate();
-    const std::string detail = error.detail();
-    std::string reason = error.what();
+    std::string reason = public_text(seen, error);
     // What the step has said of the migration itself stands alone; the rest needs its place.
     if (reason.rfind("zdm: migration ", 0) != 0) {
         if (reason.rfind("zdm: ", 0) == 0) reason.erase(0, 5);
-        reason = fmt::format("{}: step {} ({}): {}{}{}", described(seen), step.ordinal, step.kind,
-                             reason, detail.empty() ? "" : "; ", detail);
+        reason =
+            fmt::format("{}: step {} ({}): {}", described(seen), step.ordinal, step.kind, reason);
     }
     int64_t pause_ms = 0;
     in_transaction([&] {

@@ -215,6 +215,20 @@ for my $abort (0, 1)
 }
 is(dump_of('postgres'), $with_index, 'aborted drop: as it was');
 
+# --- A value that an expression cannot read: whoever listens is told of it without the value, which the server log has
+value(q{CREATE TABLE client (code text); INSERT INTO client VALUES ('secret')});
+my (undef, $heard) = $node->psql('postgres', q{
+    LISTEN zdm;
+    SELECT zdm.create_index('CREATE INDEX client_code ON client ((code::integer))', name => 'number');
+    CALL zdm.wait('number', 'done', 60);
+    SELECT 1}, on_error_stop => 0);
+like($heard, qr/"failed".*invalid input syntax for type \.\.\./, 'a failure is notified');
+unlike($heard, qr/secret/, 'without the value');
+like(slurp_file($node->logfile), qr/migration "number" on public\.client: invalid input syntax for type integer: "secret"/,
+    'the server log has the value');
+value(q{SELECT zdm.abort('number')});
+value(q{CALL zdm.wait('number', 'aborted', 60)});
+
 until_true(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'zdm worker'}, 'an end of the worker');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|signal (4|6|7|8|11)\b/, 'nobody crashed but by our hand');
 $node->stop;
