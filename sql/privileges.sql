@@ -88,6 +88,7 @@ SELECT zdm.add_constraint('shop.client', 'found', 'CHECK (coalesce(boss::regclas
 SELECT zdm.add_constraint('shop.client', 'boss', 'FOREIGN KEY (boss) REFERENCES shop.client', name => 'foreign key');
 SELECT zdm.set_not_null('shop.client', 'birth', name => 'not null');
 SELECT zdm.change_type('shop.client', 'code', 'integer', forward => 'code::integer', name => 'type');
+SELECT zdm.change_type('shop.client', 'number', 'integer', forward => 'number::integer', name => 'carried');
 CALL zdm.wait('unique', 'done', 60);
 CALL zdm.wait('lower', 'done', 60);
 CALL zdm.wait('cast', 'done', 60);
@@ -100,6 +101,7 @@ CALL zdm.wait('looked up', 'done', 60);
 CALL zdm.wait('foreign key', 'done', 60);
 CALL zdm.wait('not null', 'done', 60);
 CALL zdm.wait('type', 'ready', 60);
+CALL zdm.wait('carried', 'ready', 60);
 SELECT name, key, old_value, expected_value, actual_value FROM zdm.discrepancy WHERE name <> 'm' ORDER BY name, key;
 SET SESSION AUTHORIZATION zdm_stranger;
 SELECT count(*) FROM zdm.discrepancy;

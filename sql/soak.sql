@@ -13,9 +13,14 @@ INSERT INTO measured (id, v, w) VALUES (20, 20.1, 1), (21, 20.2, 1), (22, 214748
 SELECT id, v, zdm_old_v FROM measured WHERE id >= 20 ORDER BY id;
 SELECT zdm.revert('measured');
 CALL zdm.wait('measured', 'ready', 60);
+DELETE FROM measured WHERE id = 22;
+SELECT zdm.resume('measured');
+CALL zdm.wait('measured', 'ready', 60);
+SELECT key, class, expected_value, actual_value FROM zdm.discrepancy WHERE name = 'measured' ORDER BY key;
 DELETE FROM measured WHERE id >= 20;
 SELECT zdm.resume('measured');
 CALL zdm.wait('measured', 'ready', 60);
+SELECT state, discrepancies FROM zdm.status WHERE name = 'measured';
 SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
  WHERE i.indrelid = 'measured'::regclass ORDER BY 1;
 SELECT zdm.abort('measured');
