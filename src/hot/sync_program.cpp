@@ -200,25 +200,12 @@ void compile(Relation relation, SyncProgram *program, int count, const char *con
     program->usable = true;
 }
 
-void apply_settings(const char *settings) {
-    char *copy = pstrdup(settings);
-    char *rest = nullptr;
-    for (char *item = strtok_r(copy, ";", &rest); item != nullptr;
-         item = strtok_r(nullptr, ";", &rest)) {
-        char *equals = strchr(item, '=');
-        if (equals == nullptr) continue;
-        *equals = '\0';
-        (void)set_config_option(item, equals + 1, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-                                0, false);
-    }
-}
-
 void evaluate(SyncProgram *program, const SyncSide &side, TupleTableSlot *row, Datum *values,
               bool *nulls) {
     int nest = 0;
     if (unlikely(program->settings != nullptr)) {
         nest = NewGUCNestLevel();
-        apply_settings(program->settings);
+        zdm_apply_settings(program->settings);
     }
     program->econtext->ecxt_scantuple = row;
     for (int i = 0; i < side.count; i++) {
