@@ -174,4 +174,34 @@ SELECT indrelid::regclass, count(*), bool_and(indisvalid) AS valid FROM pg_index
 SELECT count(*) FROM x WHERE a <> b;
 DROP PROCEDURE until_it_waits;
 DROP TABLE x;
+-- Two migrations of columns that share an index: in any order of cutover, revert and contract.
+CREATE TABLE y (k integer, a integer, b integer) PARTITION BY LIST (k);
+CREATE TABLE y1 PARTITION OF y FOR VALUES IN (1);
+CREATE TABLE y2 PARTITION OF y FOR VALUES IN (2);
+CREATE INDEX ON y (a, b);
+CREATE INDEX y1_alone ON y1 (b, a) WHERE a > 5;
+INSERT INTO y SELECT 1 + g % 2, g, g FROM generate_series(1, 1000) g;
+CREATE PROCEDURE go(migration text, phase text) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM CASE phase WHEN 'ready' THEN zdm.revert(migration) WHEN 'soak' THEN zdm.cutover(migration) ELSE zdm.contract(migration) END;
+    COMMIT;
+    CALL zdm.wait(migration, phase, 60);
+END $$;
+SELECT zdm.change_type('y', 'a', 'bigint', name => 'ya');
+CALL zdm.wait('ya', 'ready', 60);
+SELECT zdm.change_type('y', 'b', 'bigint', name => 'yb');
+CALL zdm.wait('yb', 'ready', 60);
+CALL go('yb', 'soak');
+CALL go('ya', 'soak');
+CALL go('ya', 'ready');
+CALL go('ya', 'soak');
+CALL go('yb', 'done');
+CALL go('ya', 'ready');
+CALL go('ya', 'soak');
+CALL go('ya', 'done');
+SELECT c.relname, pg_get_indexdef(indexrelid), indisvalid FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+ WHERE indrelid IN (SELECT relid FROM pg_partition_tree('y')) ORDER BY 1;
+SELECT count(*), count(*) FILTER (WHERE a = b), pg_typeof(max(a)), pg_typeof(max(b)) FROM y;
+DROP TABLE y;
+DROP PROCEDURE go;
 DROP EXTENSION zdm;

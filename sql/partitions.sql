@@ -36,8 +36,20 @@ CALL zdm.wait('p', 'done', 60);
 \d m
 \d m32
 SELECT tgname FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('m'));
--- What a partition alone has cannot come along.
-CREATE INDEX m1_v ON m1 (v);
+-- An index that a partition alone has comes along; a constraint of its own does not.
+CREATE INDEX m1_v ON m1 (v) WHERE v > 0;
+SELECT zdm.change_type('m', 'v', 'numeric', name => 'alone');
+CALL zdm.wait('alone', 'ready', 60);
+SELECT zdm.cutover('alone');
+CALL zdm.wait('alone', 'soak', 60);
+\d m1
+SELECT zdm.revert('alone');
+CALL zdm.wait('alone', 'ready', 60);
+\d m1
+SELECT zdm.abort('alone');
+CALL zdm.wait('alone', 'aborted', 60);
+DROP INDEX m1_v;
+ALTER TABLE m1 ADD CONSTRAINT m1_v UNIQUE (id, v);
 SELECT zdm.change_type('m', 'v', 'numeric');
 DROP TABLE m;
 DROP EXTENSION zdm;

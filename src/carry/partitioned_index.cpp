@@ -1,4 +1,5 @@
-// Indexes of a partitioned table, with the primary keys and unique constraints that they back.
+// Indexes of a partitioned table, with the primary keys and unique constraints that they back, and
+// those that a partition has for itself.
 //
 // The server builds nothing concurrently on a partitioned table, and its constraints take no
 // existing index. So each leaf's counterpart is built beside its writes and stays by itself. At
@@ -47,6 +48,24 @@ std::vector<Node> tree_of(uint32_t index) {
     for (size_t row = 0; row < rows.size(); ++row)
         nodes.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), rows.text(row, 3),
                          rows.boolean(row, 4), rows.text(row, 5), rows.boolean(row, 6)});
+    return nodes;
+}
+
+// Those of single partitions, of nothing above them. With a constraint they are left unclaimed.
+std::vector<Node> single_leaves(uint32_t table) {
+    const Rows rows = query(
+        R"(SELECT c.oid, c.relname, i.indrelid,
+                  i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered
+                      AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x'))
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+            WHERE i.indrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
+              AND t.relkind = 'r' AND NOT c.relispartition
+            ORDER BY c.oid)",
+        {table});
+    std::vector<Node> nodes;
+    for (size_t row = 0; row < rows.size(); ++row)
+        nodes.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), "", true, "",
+                         rows.boolean(row, 3)});
     return nodes;
 }
 
@@ -109,6 +128,9 @@ class PartitionedIndex final : public Carrier {
             if (!ours) continue;
             for (const auto &node : tree) found.push_back(carried_of(scope, node));
         }
+        for (const auto &node : single_leaves(scope.migration.relation))
+            if (node.usable && claim(dependents, pg_class_id, node.index))
+                found.push_back(carried_of(scope, node));
         return found;
     }
 

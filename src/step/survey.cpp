@@ -26,7 +26,8 @@ class Survey final : public StepKind {
             bool changed = false;
             for (auto &table : now) {
                 const auto carried = find_carried(table.scope);
-                changed = changed || carried != table.carried;
+                // Steps are there for all that was found then, also for what has gone since.
+                changed = changed || carried != load_carried(table.scope.migration);
                 table.carried = carried;
             }
             if (changed) {
