@@ -152,6 +152,18 @@ SELECT zdm.contract('quoted "name" it''s'), zdm.contract('long');
 CALL zdm.wait('quoted "name" it''s', 'done', 60);
 CALL zdm.wait('long', 'done', 60);
 \d "A ""b"""."T ""t"""
+-- The server would build anew what a short ALTER finds on partitions, and an index that is not valid: no short one then.
+CREATE TABLE parted (id integer, v varchar(20)) PARTITION BY LIST (id);
+CREATE TABLE parted1 PARTITION OF parted FOR VALUES IN (1);
+SELECT step FROM zdm.plan($$SELECT zdm.change_type('parted', 'v', 'text')$$);
+CREATE INDEX ON parted (v);
+SELECT DISTINCT step FROM zdm.plan($$SELECT zdm.change_type('parted', 'v', 'text')$$) WHERE step IN ('alter_type', 'backfill');
+CREATE TABLE half (id integer PRIMARY KEY, v varchar(20));
+INSERT INTO half VALUES (1, 'a'), (2, 'a');
+SELECT step FROM zdm.plan($$SELECT zdm.change_type('half', 'v', 'text')$$);
+CREATE UNIQUE INDEX CONCURRENTLY half_v ON half (v);
+SELECT DISTINCT step FROM zdm.plan($$SELECT zdm.change_type('half', 'v', 'text')$$) WHERE step IN ('alter_type', 'backfill');
+DROP TABLE parted, half;
 DROP TABLE w, narrow, f, empty, ts, utc, renamed, fl, along;
 DROP DOMAIN plain;
 DROP SCHEMA "A ""b""" CASCADE;

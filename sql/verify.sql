@@ -113,6 +113,9 @@ SELECT zdm.change_type('p', 'n', 'integer', forward => 'CASE WHEN n IS NULL THEN
 CALL zdm.wait('p', 'ready', 60);
 INSERT INTO p2 VALUES (150, NULL);
 SELECT zdm.assert_ready('p');
+UPDATE p SET n = NULL WHERE id = 7;
+SELECT zdm.assert_ready('p');
+UPDATE p SET n = '7' WHERE id = 7;
 INSERT INTO p VALUES (150, 'abc');
 SELECT zdm.assert_ready('p');
 SELECT zdm.verify('p');

@@ -62,10 +62,9 @@ std::string evaluation_settings() {
 }
 
 // Since cutover there is nothing to abort before that is taken back.
-std::string how_to_end(const Migration &migration) {
-    const Literal name(migration.name);
-    if (migration.phase != Phase::soak)
-        return fmt::format("finish it or SELECT zdm.abort({})", name);
+std::string how_to_end(const std::string &migration, Phase phase) {
+    const Literal name(migration);
+    if (phase != Phase::soak) return fmt::format("finish it or SELECT zdm.abort({})", name);
     return fmt::format(
         "finish it (SELECT zdm.contract({})), or SELECT zdm.revert({}) and then zdm.abort({})",
         name, name, name);
@@ -79,7 +78,7 @@ bool is_replay(const Migration &earlier, const Table &table, const Draft &draft)
               "{} is unfinished (phase {}) and has another definition ({}); {}, or give this one "
               "another name",
               described(earlier), to_string(earlier.phase), earlier.definition,
-              how_to_end(earlier));
+              how_to_end(earlier.name, earlier.phase));
     if (same && earlier.unfinished() && earlier.target == Phase::aborted)
         raise(sqlstate::wrong_phase, {},
               "{} is being aborted; CALL zdm.wait({}, 'aborted'), then start it again",
@@ -87,23 +86,40 @@ bool is_replay(const Migration &earlier, const Table &table, const Draft &draft)
     return same && (earlier.unfinished() || (earlier.phase == Phase::done && draft.already_so));
 }
 
+constexpr double longest_start_wait_ms = 5000;
+
+// Its transaction may have done other things and stay open for long, or wait for ours.
+void lock_start(const Table &table) {
+    try {
+        check(zdm_lock_start(table.relation, longest_start_wait_ms));
+    } catch (Error &error) {
+        const std::string code = error.sqlstate();
+        if (code != sqlstate::lock_not_available && code != "40P01") throw;
+        raise(code.c_str(), {},
+              "zdm: cannot start a migration of {}: another transaction has started one and has "
+              "neither committed nor rolled back; try again when it has",
+              table.name);
+    }
+}
+
 void check_overlap(const Table &table, const std::vector<std::string> &columns) {
-    const Rows rows = catalog(
-        R"(SELECT m.id, c.name FROM zdm.migration m JOIN zdm.mapped_column c ON c.migration = m.id
+    const Rows rows = catalog_of_now(
+        R"(SELECT m.name, c.name, m.phase FROM zdm.migration m JOIN zdm.mapped_column c ON c.migration = m.id
             WHERE c.relation = $1::oid AND m.phase NOT IN ('done', 'aborted')
               AND ARRAY[c.name, c.soak_name] && string_to_array($2, E'\x01') LIMIT 1)",
         {table.relation, fmt::format("{}", fmt::join(columns, "\x01"))});
     if (rows.empty()) return;
-    const Migration other = *load_migration(rows.integer(0, 0));
+    const std::string other = rows.text(0, 0);
     raise(sqlstate::conflicting_definition, {},
           "zdm: column {} of {} belongs to the unfinished migration \"{}\"; {} first",
-          Identifier(rows.text(0, 1)), table.name, other.name, how_to_end(other));
+          Identifier(rows.text(0, 1)), table.name, other,
+          how_to_end(other, phase_named(rows.text(0, 2))));
 }
 
 // It would have another name or another type at cutover, and the expression would not find it.
 void check_not_read(const Table &table, const std::vector<std::string> &columns) {
-    const Rows rows = catalog(
-        R"(SELECT m.id, a.attname
+    const Rows rows = catalog_of_now(
+        R"(SELECT m.name, a.attname, m.phase
              FROM zdm.migration m
              JOIN pg_catalog.pg_trigger t ON t.tgrelid = $1::oid AND t.tgname = '~zdm_sync_' || m.id
              JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::regclass AND d.objid = t.oid
@@ -112,10 +128,11 @@ void check_not_read(const Table &table, const std::vector<std::string> &columns)
             WHERE m.phase NOT IN ('done', 'aborted') AND a.attname = ANY (string_to_array($2, E'\x01')) LIMIT 1)",
         {table.relation, fmt::format("{}", fmt::join(columns, "\x01"))});
     if (rows.empty()) return;
-    const Migration other = *load_migration(rows.integer(0, 0));
+    const std::string other = rows.text(0, 0);
     raise(sqlstate::conflicting_definition, {},
           "zdm: an expression of the unfinished migration \"{}\" reads column {} of {}; {} first",
-          other.name, Identifier(rows.text(0, 1)), table.name, how_to_end(other));
+          other, Identifier(rows.text(0, 1)), table.name,
+          how_to_end(other, phase_named(rows.text(0, 2))));
 }
 
 std::vector<std::string> names_of(const Mapping &mapping) {
@@ -223,7 +240,7 @@ std::string start(uint32_t relation, const char *given_name,
         raise(sqlstate::invalid_parameter, {}, "zdm: a migration's name cannot be empty");
 
     // Two that start at once would not see each other's columns.
-    check(zdm_lock_start(table.relation));
+    lock_start(table);
     const auto earlier = latest_migration(migration.name);
     if (earlier && is_replay(*earlier, table, draft)) {
         if (earlier->unfinished()) zdm_worker_launch_at_commit();
@@ -234,7 +251,7 @@ std::string start(uint32_t relation, const char *given_name,
     check_overlap(table, names_of(draft.mapping));
     check_not_read(table, names_of(draft.mapping));
     for (const auto &[other, mapping] : draft.further) {
-        check(zdm_lock_start(other.relation));
+        lock_start(other);
         check_overlap(other, names_of(mapping));
         check_not_read(other, names_of(mapping));
     }

@@ -201,17 +201,18 @@ std::string fingerprint(const std::vector<CarryScope> &scopes) {
                       (SELECT string_agg(concat_ws(' ', xmin, attname, attnum), ',' ORDER BY attnum)
                          FROM pg_attribute WHERE attrelid = k.oid AND attnum > 0),
                       (SELECT string_agg(concat_ws(' ', classid, objid, refobjsubid), ',' ORDER BY classid, objid, refobjsubid)
-                         FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = k.oid),
+                         FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = ANY (tree)),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint
                          WHERE oid = ANY (ARRAY(SELECT objid FROM pg_depend WHERE classid = 'pg_constraint'::regclass
-                                                   AND refclassid = 'pg_class'::regclass AND refobjid = k.oid))),
-                      (SELECT string_agg(concat_ws(' ', indexrelid, xmin), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = k.oid),
+                                                   AND refclassid = 'pg_class'::regclass AND refobjid = ANY (tree)))),
+                      (SELECT string_agg(concat_ws(' ', indexrelid, xmin), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = ANY (tree)),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_attrdef
-                         WHERE adrelid = ANY ()" ZDM_TREE_OF("k.oid") R"()),
+                         WHERE adrelid = ANY (tree)),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_trigger WHERE tgrelid = k.oid),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_policy WHERE polrelid = k.oid),
                       (SELECT string_agg(relid::oid::text, ',' ORDER BY relid) FROM pg_partition_tree(k.oid::regclass))))), '' ORDER BY k.oid)
-                    FROM unnest(string_to_array($1, ' ')::oid[]) AS k(oid))",
+                    FROM unnest(string_to_array($1, ' ')::oid[]) AS k(oid)
+                   CROSS JOIN LATERAL (SELECT )" ZDM_TREE_OF("k.oid") R"( AS tree OFFSET 0) AS t)",
                {fmt::format("{}", fmt::join(tables, " "))})
         .text(0, 0);
 }

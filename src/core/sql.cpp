@@ -78,19 +78,19 @@ Rows rows_of(const ZdmResult &result) {
     return rows;
 }
 
-Rows run_sql(const char *sql, const Parameters &parameters, bool keep_plan) {
+Rows run_sql(const char *sql, const Parameters &parameters, ZdmPlan plan) {
     std::vector<const char *> values;
     values.reserve(parameters.size());
     for (const auto &parameter : parameters)
         values.push_back(parameter.text ? parameter.text->c_str() : nullptr);
 
     ZdmResult result{};
-    check(zdm_sql_execute(sql, static_cast<int>(values.size()), values.data(), keep_plan, &result));
+    check(zdm_sql_execute(sql, static_cast<int>(values.size()), values.data(), plan, &result));
     return rows_of(result);
 }
 
 Rows query(const std::string &sql, const Parameters &parameters) {
-    return run_sql(sql.c_str(), parameters, false);
+    return run_sql(sql.c_str(), parameters, ZDM_PLAN_ONCE);
 }
 
 Rows evaluate(const std::string &sql, const std::string &settings) {
@@ -99,11 +99,23 @@ Rows evaluate(const std::string &sql, const std::string &settings) {
     return rows_of(result);
 }
 
-Rows catalog(const char *sql, const Parameters &parameters) {
+namespace {
+
+Rows as_extension_owner(const char *sql, const Parameters &parameters, ZdmPlan plan) {
     uint32_t owner = 0;
     check(zdm_extension_owner(&owner));
-    UserScope as_extension_owner(owner, zdm_user_local_context());
-    return run_sql(sql, parameters, true);
+    UserScope as_owner(owner, zdm_user_local_context());
+    return run_sql(sql, parameters, plan);
+}
+
+}  // namespace
+
+Rows catalog(const char *sql, const Parameters &parameters) {
+    return as_extension_owner(sql, parameters, ZDM_PLAN_KEPT);
+}
+
+Rows catalog_of_now(const char *sql, const Parameters &parameters) {
+    return as_extension_owner(sql, parameters, ZDM_PLAN_KEPT_LATEST);
 }
 
 }  // namespace zdm

@@ -102,6 +102,10 @@ Rows evaluate(const std::string &sql, const std::string &settings = "");
 // of a user may be part of it, and it must call nothing that a user can define.
 Rows catalog(const char *sql, const Parameters &parameters = {});
 
+// The same, of a statement that only reads: what others have committed up to now, also where the
+// caller's transaction is REPEATABLE READ.
+Rows catalog_of_now(const char *sql, const Parameters &parameters = {});
+
 }  // namespace zdm
 
 template <>

@@ -26,10 +26,17 @@ struct Write {
 
 // The value is in the old column alone, and the cutover would lose it. What reverse makes of
 // nothing is no loss: forward may fail for NULL.
-bool is_lost(const Write &write, const SyncSide &side, bool is_as_before) {
-    const SyncProgram *program = write.program;
-    return &side == &program->new_side && !program->trust_new &&
-           !(is_as_before && sync_consistent(write.program, write.row));
+bool is_lost(const Write &write, const SyncSide &side, const Datum *values, const bool *nulls) {
+    SyncProgram *program = write.program;
+    if (&side != &program->new_side || program->trust_new) return false;
+    TupleTableSlot *stored =
+        MakeSingleTupleTableSlot(RelationGetDescr(write.data->tg_relation), &TTSOpsVirtual);
+    memcpy(stored->tts_values, values, sizeof(Datum) * stored->tts_tupleDescriptor->natts);
+    memcpy(stored->tts_isnull, nulls, sizeof(bool) * stored->tts_tupleDescriptor->natts);
+    ExecStoreVirtualTuple(stored);
+    const bool lost = !sync_consistent(program, stored);
+    ExecDropSingleTupleTableSlot(stored);
+    return lost;
 }
 
 // The row with one side computed from the other. Where the expression fails the side becomes NULL.
@@ -45,9 +52,7 @@ HeapTuple filled(Write &write, const SyncSide &side) {
 
     const bool computed = sync_evaluate(write.program, side, write.row, values, nulls, nullptr);
     const bool is_as_before = sync_equals(side, write.row, values, nulls);
-    if (unlikely(!computed) && is_lost(write, side, is_as_before))
-        note_unsynced_write(write.program, write.data);
-    if (is_as_before) return write.tuple;
+    if (likely(computed) && is_as_before) return write.tuple;
 
     TupleDesc descriptor = RelationGetDescr(write.data->tg_relation);
     slot_getallattrs(write.row);
@@ -59,6 +64,10 @@ HeapTuple filled(Write &write, const SyncSide &side) {
         all_values[side.columns[i].attnum - 1] = values[i];
         all_nulls[side.columns[i].attnum - 1] = nulls[i];
     }
+    if (unlikely(!computed) && !has_noted_unsynced_write(write.program) &&
+        is_lost(write, side, all_values, all_nulls))
+        note_unsynced_write(write.program, write.data);
+    if (is_as_before) return write.tuple;
     HeapTuple result = heap_form_tuple(descriptor, all_values, all_nulls);
     result->t_self = write.tuple->t_self;
     result->t_tableOid = write.tuple->t_tableOid;

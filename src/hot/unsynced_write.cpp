@@ -21,19 +21,15 @@ int64 migration_of(const char *trigger) {
     return strtoll(trigger + sizeof(prefix) - 1, nullptr, 10);
 }
 
-// A savepoint that is rolled back takes its note along with its rows. Numbers of subtransactions
-// are not used again within a transaction, those of transactions never.
-bool is_noted(const SyncProgram *program) {
-    return program->noted_subtransaction == GetCurrentSubTransactionId() &&
-           FullTransactionIdEquals(program->noted_transaction, GetTopFullTransactionIdIfAny());
-}
-
 // Beside DROP EXTENSION there may be no table any more, and nothing to note for.
 void insert_note(int64 migration, Oid relation) {
     const Oid schema = get_namespace_oid("zdm", true);
     const Oid table = OidIsValid(schema) ? get_relname_relid("unsynced_write", schema) : InvalidOid;
     Relation notes = OidIsValid(table) ? try_table_open(table, RowExclusiveLock) : nullptr;
     if (notes == nullptr) return;
+    if (RelationGetDescr(notes)->natts != 2)
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("table zdm.unsynced_write is of another version of zdm")));
     TupleTableSlot *slot = table_slot_create(notes, nullptr);
     ExecClearTuple(slot);
     slot->tts_values[0] = Int64GetDatum(migration);
@@ -47,14 +43,22 @@ void insert_note(int64 migration, Oid relation) {
 
 }  // namespace
 
+// A savepoint that is rolled back takes its note along with its rows. Numbers of subtransactions
+// are not used again within a transaction, those of transactions never.
+bool has_noted_unsynced_write(const SyncProgram *program) {
+    return program->noted_subtransaction == GetCurrentSubTransactionId() &&
+           FullTransactionIdEquals(program->noted_transaction, GetTopFullTransactionIdIfAny());
+}
+
 void note_unsynced_write(SyncProgram *program, const TriggerData *data) {
     const int64 migration = migration_of(data->tg_trigger->tgname);
-    if (migration == 0 || is_noted(program)) return;
-    program->noted_transaction = GetTopFullTransactionId();
-    program->noted_subtransaction = GetCurrentSubTransactionId();
+    if (migration == 0 || has_noted_unsynced_write(program)) return;
     const ErrorData *raised =
         in_subtransaction([&] { insert_note(migration, RelationGetRelid(data->tg_relation)); });
-    if (raised != nullptr)
+    if (raised == nullptr) {
+        program->noted_transaction = GetTopFullTransactionId();
+        program->noted_subtransaction = GetCurrentSubTransactionId();
+    } else
         ereport(WARNING, (errcode(raised->sqlerrcode),
                           errmsg("zdm cannot note that a row of table \"%s\" is not in sync: %s",
                                  RelationGetRelationName(data->tg_relation), raised->message)));

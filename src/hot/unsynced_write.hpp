@@ -15,5 +15,6 @@ namespace zdm {
 // be filled, so that no cutover passes over it; once a subtransaction. Needs no grant. Raises query
 // cancel and shutdown and nothing else: a note that cannot be written is a warning.
 void note_unsynced_write(SyncProgram *program, const TriggerData *data);
+bool has_noted_unsynced_write(const SyncProgram *program);
 
 }  // namespace zdm

@@ -45,7 +45,8 @@ void plan_short(Draft &draft, const Table &table, const Request &request, const 
             "or a column_default that is the same for every row",
             Identifier(request.column), table.name);
     if (request.not_null)
-        check_not_null(table, request.column, "column_default", *request.column_default, type);
+        check_not_null(table, request.column, "column_default", *request.column_default,
+                       *request.column_default, type);
     std::string sql = add_sql(table, request, adds_default, request.not_null);
     draft.direct = {sql};
     if (request.column_default && !adds_default) {
@@ -63,7 +64,8 @@ void plan_filled(Draft &draft, const Table &table, const Request &request, const
         raise(sqlstate::undefined_column, {},
               "zdm: value of column {} of {} reads the column that it is to fill",
               Identifier(request.column), table.name);
-    if (request.not_null) check_not_null(table, request.column, "value", *request.value, type);
+    if (request.not_null)
+        check_not_null(table, request.column, "value", *request.value, value.text, type);
     draft.mapping.new_columns = {
         {request.column, request.column, type.name, value.text, value.total, value.immutable}};
     draft.direct = {

@@ -8,17 +8,17 @@
 namespace zdm {
 
 void check_not_null(const Table &table, const std::string &column, const char *what,
-                    const std::string &expression, const ZdmType &type) {
+                    const std::string &given, const std::string &canonical, const ZdmType &type) {
     bool is_null = false;
     {
         OwnerScope as_owner(table.owner);  // it evaluates what is constant
-        check(zdm_expression_is_null(table.relation, expression.c_str(), &type, &is_null));
+        check(zdm_expression_is_null(table.relation, canonical.c_str(), &type, &is_null));
     }
     if (is_null)
         raise("22004", {},
               "zdm: cannot make column {} of {} NOT NULL: {} \"{}\" is NULL for every row; give an "
               "expression that is not",
-              Identifier(column), table.name, what, expression);
+              Identifier(column), table.name, what, given);
 }
 
 std::vector<Step> not_null_steps(const Table &table, const Migration &migration,

@@ -41,7 +41,7 @@ void complete(Draft &draft, const Table &table, const std::string &name, const T
               "zdm: cannot fill column {} of {}: it is a generated column; change its expression",
               Identifier(name), table.name);
     const ZdmExpression filled = canonical(table, {*value, {}, column_type(*column), false});
-    check_not_null(table, name, "value", *value, column_type(*column));
+    check_not_null(table, name, "value", *value, filled.text, column_type(*column));
     draft.mapping.new_columns = {
         {name, name, column->type_name, filled.text, filled.total, filled.immutable}};
     draft.direct.insert(draft.direct.begin(),

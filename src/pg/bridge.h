@@ -29,14 +29,17 @@ bool zdm_error_is_own(const ErrorData *error); /* zdm's words, not the server's 
 /* Whether it points to a place in a statement's text. */
 bool zdm_error_has_place(const ErrorData *error);
 
-/* spi.c: SQL with text parameters and text results. A kept plan is prepared once a session. */
+/* spi.c: SQL with text parameters and text results. A kept plan is prepared once a session; LATEST
+ * only reads, and sees what others have committed up to now, in REPEATABLE READ too. */
+typedef enum ZdmPlan { ZDM_PLAN_ONCE, ZDM_PLAN_KEPT, ZDM_PLAN_KEPT_LATEST } ZdmPlan;
+
 typedef struct ZdmResult {
     uint64_t rows;
     int columns;
     void *table; /* SPITupleTable, or NULL */
 } ZdmResult;
 
-ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values, bool keep_plan,
+ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values, ZdmPlan plan,
                            ZdmResult *result);
 /* A statement that evaluates a user's expressions: under those settings (name=value;...), and the
  * session's for the rest; they are as before when it has ended. */
@@ -98,8 +101,9 @@ typedef enum ZdmClaim {
 ErrorData *zdm_claim(ZdmClaim claim, uint32_t number, bool *claimed);
 ErrorData *zdm_claim_release(ZdmClaim claim, uint32_t number);
 
-/* Until the transaction ends nobody else starts a migration of that table: they wait. */
-ErrorData *zdm_lock_start(uint32_t relation);
+/* Until the transaction ends nobody else starts a migration of that table: they wait. 55P03 after
+ * that long, 40P01 in a deadlock. */
+ErrorData *zdm_lock_start(uint32_t relation, double timeout_ms);
 
 /* settings.c: zdm.* settings as they stand in this session */
 typedef struct ZdmSettings {

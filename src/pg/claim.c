@@ -12,6 +12,8 @@
 #include "catalog/pg_extension_d.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
 
 #include "pg/version.h"
 
@@ -43,11 +45,16 @@ ErrorData *zdm_claim_release(ZdmClaim claim, uint32_t number) {
     GUARD_END();
 }
 
-ErrorData *zdm_lock_start(uint32_t relation) {
+ErrorData *zdm_lock_start(uint32_t relation, double timeout_ms) {
     GUARD_BEGIN();
     LOCKTAG tag;
+    int nest = NewGUCNestLevel();
 
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, relation, START);
+    if (LockTimeout == 0 || LockTimeout > timeout_ms)
+        (void)set_config_option("lock_timeout", psprintf("%.0f", timeout_ms), PGC_USERSET,
+                                PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     (void)LockAcquire(&tag, ExclusiveLock, false, false);
+    AtEOXact_GUC(true, nest);
     GUARD_END();
 }

@@ -27,7 +27,7 @@
 
 #include "pg/guard.h"
 
-#include "pg/guard.h"
+#include "pg/pinned.h"
 
 typedef struct Resolution {
     const char *relation_name;
@@ -187,11 +187,13 @@ ErrorData *zdm_expression_is_null(uint32_t relation, const char *text, const Zdm
                                   bool *is_null) {
     GUARD_BEGIN();
     Relation rel = table_open(relation, AccessShareLock);
+    int nest = zdm_pin_settings();
     Node *node =
         eval_const_expressions(NULL, zdm_expression_parse(rel, text, 0, NULL, true, true, type->oid,
                                                           type->typmod, type->collation, false));
 
     *is_null = IsA(node, Const) && ((Const *)node)->constisnull;
+    AtEOXact_GUC(false, nest);
     table_close(rel, NoLock);
     GUARD_END();
 }

@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "pg/pinned.h"
 
@@ -68,7 +69,7 @@ static void take_result(int status, ZdmResult *result) {
     result->columns = SPI_tuptable ? SPI_tuptable->tupdesc->natts : 0;
 }
 
-ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values, bool keep_plan,
+ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values, ZdmPlan plan,
                            ZdmResult *result) {
     GUARD_BEGIN();
     Oid *types = palloc(sizeof(Oid) * (count + 1));
@@ -82,7 +83,11 @@ ErrorData *zdm_sql_execute(const char *sql, int count, const char *const *values
         nulls[i] = values[i] ? ' ' : 'n';
         datums[i] = values[i] ? CStringGetTextDatum(values[i]) : (Datum)0;
     }
-    if (keep_plan)
+    if (plan == ZDM_PLAN_KEPT_LATEST) {
+        PushActiveSnapshot(GetLatestSnapshot());
+        status = SPI_execute_plan(kept_plan(sql, count, types), datums, nulls, true, 0);
+        PopActiveSnapshot();
+    } else if (plan == ZDM_PLAN_KEPT)
         status = SPI_execute_plan(kept_plan(sql, count, types), datums, nulls, false, 0);
     else
         status = SPI_execute_with_args(sql, count, types, datums, nulls, false, 0);

@@ -15,8 +15,9 @@ namespace zdm {
 
 namespace {
 
-// It re-validates CHECK constraints and rebuilds indexes with expressions or predicates. What a
-// generated column reads it does not change at all.
+// It re-validates CHECK constraints and rebuilds indexes with expressions or predicates, invalid
+// ones, and those of partitions, which go with their parent's (TryReuseIndex). What a generated
+// column reads it does not change at all.
 bool has_dependent_in_the_way(uint32_t relation, const std::string &column) {
     return !catalog(
                 R"(SELECT FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -25,8 +26,10 @@ bool has_dependent_in_the_way(uint32_t relation, const std::string &column) {
                       AND ((d.classid = 'pg_constraint'::regclass
                             AND (SELECT contype FROM pg_constraint WHERE oid = d.objid) IN ('c', 'f', 'x'))
                            OR (d.classid = 'pg_class'::regclass
-                               AND EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = d.objid
-                                              AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)))
+                               AND EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                                            WHERE i.indexrelid = d.objid
+                                              AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL
+                                                   OR NOT i.indisvalid OR c.relkind = 'I')))
                            OR (d.classid = 'pg_attrdef'::regclass
                                AND EXISTS (SELECT FROM pg_attrdef f JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
                                             WHERE f.oid = d.objid AND g.attgenerated <> ''))
