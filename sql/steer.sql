@@ -81,6 +81,14 @@ BEGIN;
 SELECT zdm.change_type('t', 'v', 'integer', name => 'rolled back');
 ROLLBACK;
 SELECT count(*) FROM zdm.migration WHERE name = 'rolled back';
+-- A name that is NULL is nobody's, and nothing was done.
+SELECT zdm.assert_ready(NULL);
+SELECT zdm.cutover(NULL);
+SELECT zdm.contract('none', NULL);
+SELECT zdm.configure('none', NULL, '1');
+SELECT zdm.verify((SELECT name FROM zdm.status WHERE false));
+CALL zdm.wait(NULL);
+CALL zdm.wait('none', NULL);
 -- What is being aborted is neither ready nor started.
 INSERT INTO t (id, v) VALUES (2000, 1);
 SELECT zdm.change_type('t', 'v', 'integer', name => 'zero');

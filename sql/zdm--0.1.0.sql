@@ -267,27 +267,27 @@ COMMENT ON FUNCTION drop_index IS 'Drops an index beside the writes in the backg
 ------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION cutover(name text) RETURNS text
-LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_cutover';
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_cutover';
 COMMENT ON FUNCTION cutover(text) IS 'Sets the target to soak: the new shape takes over';
 
 CREATE FUNCTION revert(name text) RETURNS text
-LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_revert';
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_revert';
 COMMENT ON FUNCTION revert(text) IS 'Sets the target back to ready: the old shape takes over again, nothing written since is lost';
 
 CREATE FUNCTION contract(name text, force boolean DEFAULT false) RETURNS text
-LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_contract';
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_contract';
 COMMENT ON FUNCTION contract(text, boolean) IS 'Sets the target to done: the old shape is dropped';
 
 CREATE FUNCTION abort(name text) RETURNS text
-LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_abort';
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_abort';
 COMMENT ON FUNCTION abort(text) IS 'Sets the target to aborted: the table as it was';
 
 CREATE FUNCTION pause(name text) RETURNS text
-LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_pause';
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_pause';
 COMMENT ON FUNCTION pause(text) IS 'Stops the worker on this migration; writes stay in sync';
 
 CREATE FUNCTION resume(name text) RETURNS text
-LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_resume';
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_resume';
 COMMENT ON FUNCTION resume(text) IS 'Goes on after pause, or tries again after a failure';
 
 CREATE FUNCTION configure(name text, setting text, value text) RETURNS text
@@ -315,15 +315,15 @@ COMMENT ON FUNCTION resume_all() IS 'Goes on after pause_all; a migration that w
 ------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION verify(name text) RETURNS bigint
-LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_verify';
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_verify';
 COMMENT ON FUNCTION verify(text) IS 'A full pass now, in this session: the number of discrepancies, logged in zdm.discrepancy';
 
 CREATE FUNCTION repair(name text) RETURNS bigint
-LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_repair';
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_repair';
 COMMENT ON FUNCTION repair(text) IS 'Makes the logged rows equal again in the direction that the phase trusts; returns how many';
 
 CREATE FUNCTION assert_ready(name text) RETURNS boolean
-LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'zdm_assert_ready';
+LANGUAGE c AS 'MODULE_PATHNAME', 'zdm_assert_ready';
 COMMENT ON FUNCTION assert_ready(text) IS 'True, or error ZD001: the gate for a deploy script';
 
 -- Sizes are known, speeds are not: the database's own earlier passes where there are any, else what a small server

@@ -12,18 +12,18 @@ PG_FUNCTION_INFO_V1(zdm_assert_ready);
 Datum zdm_verify(PG_FUNCTION_ARGS) {
     int64_t count;
 
-    CALL(zdm_api_verify(text_argument(fcinfo, 0), &count));
+    CALL(zdm_api_verify(name_argument(fcinfo), &count));
     PG_RETURN_INT64(count);
 }
 
 Datum zdm_repair(PG_FUNCTION_ARGS) {
     int64_t count;
 
-    CALL(zdm_api_repair(text_argument(fcinfo, 0), &count));
+    CALL(zdm_api_repair(name_argument(fcinfo), &count));
     PG_RETURN_INT64(count);
 }
 
 Datum zdm_assert_ready(PG_FUNCTION_ARGS) {
-    CALL(zdm_api_assert_ready(text_argument(fcinfo, 0)));
+    CALL(zdm_api_assert_ready(name_argument(fcinfo)));
     PG_RETURN_BOOL(true);
 }

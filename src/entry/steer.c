@@ -19,12 +19,12 @@ PG_FUNCTION_INFO_V1(zdm_wake);
 PG_FUNCTION_INFO_V1(zdm_pause_all);
 PG_FUNCTION_INFO_V1(zdm_resume_all);
 
-#define STEER(function, api)                          \
-    Datum function(PG_FUNCTION_ARGS) {                \
-        const char *result;                           \
-                                                      \
-        CALL(api(text_argument(fcinfo, 0), &result)); \
-        PG_RETURN_TEXT_P(cstring_to_text(result));    \
+#define STEER(function, api)                       \
+    Datum function(PG_FUNCTION_ARGS) {             \
+        const char *result;                        \
+                                                   \
+        CALL(api(name_argument(fcinfo), &result)); \
+        PG_RETURN_TEXT_P(cstring_to_text(result)); \
     }
 
 STEER(zdm_cutover, zdm_api_cutover)
@@ -36,15 +36,16 @@ STEER(zdm_resume, zdm_api_resume)
 Datum zdm_contract(PG_FUNCTION_ARGS) {
     const char *result;
 
-    CALL(zdm_api_contract(text_argument(fcinfo, 0), PG_GETARG_BOOL(1), &result));
+    require_argument(fcinfo, 1, "force");
+    CALL(zdm_api_contract(name_argument(fcinfo), PG_GETARG_BOOL(1), &result));
     PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
 Datum zdm_configure(PG_FUNCTION_ARGS) {
     const char *result;
 
-    if (PG_ARGISNULL(0) || PG_ARGISNULL(1)) PG_RETURN_NULL();
-    CALL(zdm_api_configure(text_argument(fcinfo, 0), text_argument(fcinfo, 1),
+    require_argument(fcinfo, 1, "a setting's name");
+    CALL(zdm_api_configure(name_argument(fcinfo), text_argument(fcinfo, 1),
                            text_argument(fcinfo, 2), &result));
     PG_RETURN_TEXT_P(cstring_to_text(result));
 }
@@ -53,13 +54,11 @@ Datum zdm_configure(PG_FUNCTION_ARGS) {
 Datum zdm_wait(PG_FUNCTION_ARGS) {
     bool atomic = !(fcinfo->context && IsA(fcinfo->context, CallContext) &&
                     !castNode(CallContext, fcinfo->context)->atomic);
-    const char *name = text_argument(fcinfo, 0);
+    const char *name = name_argument(fcinfo);
     const char *phase = text_argument(fcinfo, 1);
     ErrorData *error;
 
-    if (name == NULL || phase == NULL)
-        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                        errmsg("zdm: wait needs a migration's name and a phase")));
+    require_argument(fcinfo, 1, "a phase");
     SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
     error = zdm_api_wait(name, phase, !PG_ARGISNULL(2), PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2),
                          atomic);
