@@ -56,7 +56,7 @@ SELECT zdm.verify('ts');
 RESET timezone;
 -- Between the two types of timestamps the server rewrites nothing in UTC: in the caller's time zone, at start and when the
 -- worker, whose own is another, does it.
-SELECT format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()) \gexec
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()); END $$;
 SET timezone = 'UTC';
 CREATE TABLE utc (id integer, at timestamp, indexed timestamp);
 CREATE INDEX ON utc (indexed);
@@ -96,7 +96,7 @@ CALL zdm.wait('a', 'aborted', 60);
 CALL zdm.wait('b', 'aborted', 60);
 CALL zdm.wait('c', 'aborted', 60);
 CALL zdm.wait('indexed', 'aborted', 60);
-SELECT format('ALTER DATABASE %I RESET timezone', current_database()) \gexec
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET timezone', current_database()); END $$;
 RESET timezone;
 -- Constants mean what they mean to whoever writes them, in the worker and in every session that writes to the table.
 CREATE TABLE fl (id integer PRIMARY KEY, d date, f float8, code text);
