@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $scale = 5;
-my $seconds = 15;
+my $seconds = 30;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
@@ -77,7 +77,7 @@ for my $fillfactor (50, 100)
     my $peak = start_load('-b', 'simple-update', '-c', '4', '-j', '2');
     my $holders = start_load('-f', $holding, '-s', $scale, '-c', '2', '-j', '1');
     my ($rounds, $first) = (0, 0);
-    while (time - $began < $seconds * 0.6)
+    while (time - $began < $seconds * 0.3)
     {
         my $m = $fillfactor . '/' . ++$rounds;
         migrate($m) or last;
