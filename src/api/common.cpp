@@ -42,6 +42,13 @@ Migration migration_to_steer(const std::string &name) {
     return *lock_latest_migration(name);
 }
 
+std::string difference(const Migration &migration, size_t rows) {
+    return fmt::format(
+        "{} row{} differ{} between old and new; SELECT zdm.repair({}), and zdm.verify must find "
+        "none",
+        rows, rows == 1 ? "" : "s", rows == 1 ? "s" : "", Literal(migration.name));
+}
+
 const char *returned(const std::string &text) {
     const char *copy = nullptr;
     check(zdm_copy_text(text.c_str(), &copy));

@@ -16,6 +16,9 @@ Migration migration_to_look_at(const std::string &name);
 
 void check_owner(const Migration &migration);
 
+// What stands between a migration that is ready and its cutover where rows differ.
+std::string difference(const Migration &migration, size_t rows);
+
 // A result that lives in the caller's memory.
 const char *returned(const std::string &text);
 

@@ -165,11 +165,8 @@ void assert_ready(const Migration &migration) {
     if (stands && migration.phase == Phase::ready) {
         const auto different = open_discrepancies(migration).size();
         if (different > 0)
-            raise(sqlstate::not_ready, {},
-                  "{} is not ready: {} row{} differ{} between old and new; SELECT zdm.repair({}), "
-                  "and zdm.verify must find none",
-                  described(migration), different, different == 1 ? "" : "s",
-                  different == 1 ? "s" : "", Literal(migration.name));
+            raise(sqlstate::not_ready, {}, "{} is not ready: {}", described(migration),
+                  difference(migration, different));
         if (!has_unsynced_writes(migration)) return;
         raise(sqlstate::not_ready, {},
               "{} is not ready: rows were written since verify that the expression fails for; "

@@ -40,12 +40,8 @@ void refuse_if_failed(const Migration &migration, const char *what) {
 void refuse_if_different(const Migration &migration) {
     const auto count = open_discrepancies(migration).size();
     if (migration.phase != Phase::ready || count == 0) return;
-    raise(
-        sqlstate::discrepancies, {},
-        "{} cannot be cut over: {} row{} differ{} between old and new; SELECT zdm.repair({}), and "
-        "zdm.verify must find none",
-        described(migration), count, count == 1 ? "" : "s", count == 1 ? "s" : "",
-        Literal(migration.name));
+    raise(sqlstate::discrepancies, {}, "{} cannot be cut over: {}", described(migration),
+          difference(migration, count));
 }
 
 std::string cutover(const Migration &migration) {

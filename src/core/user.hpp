@@ -24,23 +24,23 @@ class UserScope {
     int context_ = 0;
 };
 
-// As VACUUM and CREATE INDEX run a table owner's code: no way back to the session's own role, and
-// no setting that it changes outlives the scope. An exception means that the (sub)transaction is
-// rolled back, and that ends the level of settings.
+// See zdm_as_owner_begin. An exception means that the (sub)transaction is rolled back, and that
+// ends the level of settings.
 class OwnerScope {
   public:
-    explicit OwnerScope(uint32_t owner)
-        : user_(owner, zdm_user_restricted_context()), level_(zdm_settings_open()) {}
+    explicit OwnerScope(uint32_t owner) : as_owner_(zdm_as_owner_begin(owner)) {}
     ~OwnerScope() {
-        if (std::uncaught_exceptions() == exceptions_) zdm_settings_close(level_);
+        if (std::uncaught_exceptions() == exceptions_)
+            zdm_as_owner_end(&as_owner_);
+        else
+            zdm_user_set(as_owner_.user, as_owner_.context);
     }
     OwnerScope(const OwnerScope &) = delete;
     OwnerScope &operator=(const OwnerScope &) = delete;
 
   private:
-    UserScope user_;
+    ZdmAsOwner as_owner_;
     int exceptions_ = std::uncaught_exceptions();
-    int level_;
 };
 
 }  // namespace zdm

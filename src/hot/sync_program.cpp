@@ -231,17 +231,11 @@ void evaluate(SyncProgram *program, const SyncSide &side, TupleTableSlot *row, D
 void evaluate_as_owner(SyncProgram *program, const SyncSide &side, TupleTableSlot *row,
                        Datum *values, bool *nulls) {
     if (!OidIsValid(program->owner)) return evaluate(program, side, row, values, nulls);
-    Oid user;
-    int security;
-    const int nest = NewGUCNestLevel();
-    GetUserIdAndSecContext(&user, &security);
-    SetUserIdAndSecContext(program->owner, security | zdm_user_restricted_context());
+    const ZdmAsOwner as_owner = zdm_as_owner_begin(program->owner);
     if (strcmp(namespace_search_path, ZDM_SEARCH_PATH) != 0)
-        (void)set_config_option("search_path", ZDM_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-                                GUC_ACTION_SAVE, true, 0, false);
+        zdm_set("search_path", ZDM_SEARCH_PATH);
     evaluate(program, side, row, values, nulls);
-    AtEOXact_GUC(false, nest);
-    SetUserIdAndSecContext(user, security);
+    zdm_as_owner_end(&as_owner);
 }
 
 // A statement's write must not fail because of the expression: it runs in a subtransaction, whose
@@ -273,14 +267,10 @@ SyncProgram *sync_program_build(Relation relation, Oid trigger, int count,
     program->next = programs;
     programs = program;  // before compiling: what changes meanwhile makes it stale
 
-    Oid user;
-    int security;
-    const int nest = NewGUCNestLevel();
-    GetUserIdAndSecContext(&user, &security);
     program->owner = owner_of_table(program->giver);
-    // Planning runs functions of constants, so nothing that they set is to stay.
-    SetUserIdAndSecContext(OidIsValid(program->owner) ? program->owner : user,
-                           security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    // Planning runs functions of constants.
+    const ZdmAsOwner as_owner =
+        zdm_as_owner_begin(OidIsValid(program->owner) ? program->owner : GetUserId());
     PG_TRY();
     {
         (void)zdm_pin_settings();  // goes with the level around it
@@ -288,14 +278,13 @@ SyncProgram *sync_program_build(Relation relation, Oid trigger, int count,
     }
     PG_CATCH();
     {
-        SetUserIdAndSecContext(user, security);
+        SetUserIdAndSecContext(as_owner.user, as_owner.context);
         MemoryContextSwitchTo(caller);
         sync_program_free(program);
         PG_RE_THROW();
     }
     PG_END_TRY();
-    AtEOXact_GUC(false, nest);
-    SetUserIdAndSecContext(user, security);
+    zdm_as_owner_end(&as_owner);
     MemoryContextSwitchTo(caller);
     return program;
 }

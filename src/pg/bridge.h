@@ -69,10 +69,18 @@ ErrorData *zdm_run_utility(const char *sql);
 /* runtime.c */
 void zdm_user_get(uint32_t *role, int *context);
 void zdm_user_set(uint32_t role, int context);
-int zdm_user_local_context(void);      /* SECURITY_LOCAL_USERID_CHANGE: as in SECURITY DEFINER */
-int zdm_user_restricted_context(void); /* and RESTRICTED_OPERATION, NOFORCE_RLS */
-int zdm_settings_open(void);           /* a level of settings */
-void zdm_settings_close(int level);    /* and what was set in it is as before */
+int zdm_user_local_context(void); /* SECURITY_LOCAL_USERID_CHANGE: as in SECURITY DEFINER */
+
+/* As VACUUM and CREATE INDEX run code of a table's owner: it can leave neither role nor session,
+ * and nothing that it sets stays. And as foreign keys read tables: with FORCE ROW LEVEL SECURITY
+ * rows would be missed unseen. An abort of the (sub)transaction ends it as well. */
+typedef struct ZdmAsOwner {
+    uint32_t user;
+    int context;
+    int settings; /* the level of settings */
+} ZdmAsOwner;
+ZdmAsOwner zdm_as_owner_begin(uint32_t owner);
+void zdm_as_owner_end(const ZdmAsOwner *as_owner);
 ErrorData *zdm_extension_owner(uint32_t *owner);
 ErrorData *zdm_check_interrupts(void);
 ErrorData *zdm_sleep(int64_t milliseconds);

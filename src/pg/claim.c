@@ -15,6 +15,7 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 
+#include "pg/pinned.h"
 #include "pg/version.h"
 
 /* Beside the claims' numbers. */
@@ -52,8 +53,7 @@ ErrorData *zdm_lock_start(uint32_t relation, double timeout_ms) {
 
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, relation, START);
     if (LockTimeout == 0 || LockTimeout > timeout_ms)
-        (void)set_config_option("lock_timeout", psprintf("%.0f", timeout_ms), PGC_USERSET,
-                                PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+        zdm_set("lock_timeout", psprintf("%.0f", timeout_ms));
     (void)LockAcquire(&tag, ExclusiveLock, false, false);
     AtEOXact_GUC(true, nest);
     GUARD_END();

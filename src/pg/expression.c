@@ -10,7 +10,6 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -26,7 +25,6 @@
 #include "utils/rel.h"
 
 #include "pg/guard.h"
-
 #include "pg/pinned.h"
 
 typedef struct Resolution {
@@ -311,16 +309,10 @@ bool zdm_expression_is_total(Node *expression) {
 
 /* Planning runs functions of constants: they are the table owner's, and nothing they set stays. */
 bool zdm_expression_is_mutable(Relation relation, Node *expression) {
-    Oid user;
-    int context;
-    int nest = NewGUCNestLevel();
-    bool is_mutable;
-
-    GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(relation->rd_rel->relowner, context | zdm_user_restricted_context());
-    is_mutable =
+    ZdmAsOwner as_owner = zdm_as_owner_begin(relation->rd_rel->relowner);
+    bool is_mutable =
         contain_mutable_functions((Node *)expression_planner((Expr *)copyObject(expression)));
-    AtEOXact_GUC(false, nest);
-    SetUserIdAndSecContext(user, context);
+
+    zdm_as_owner_end(&as_owner);
     return is_mutable;
 }

@@ -11,7 +11,7 @@
 
 #include "pg/guard.h"
 
-static void set(const char *name, const char *value) {
+void zdm_set(const char *name, const char *value) {
     (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
                             false);
 }
@@ -30,8 +30,8 @@ int zdm_pin_parser(void) {
     int nest = NewGUCNestLevel();
 
     if (!parser_is_pinned()) {
-        set("search_path", ZDM_SEARCH_PATH);
-        set("standard_conforming_strings", "on");
+        zdm_set("search_path", ZDM_SEARCH_PATH);
+        zdm_set("standard_conforming_strings", "on");
     }
     return nest;
 }
@@ -40,9 +40,9 @@ int zdm_pin_settings(void) {
     int nest = zdm_pin_parser();
 
     if (!zdm_settings_are_pinned()) {
-        set("DateStyle", "ISO");
-        set("IntervalStyle", "postgres");
-        set("extra_float_digits", "3");
+        zdm_set("DateStyle", "ISO");
+        zdm_set("IntervalStyle", "postgres");
+        zdm_set("extra_float_digits", "3");
     }
     return nest;
 }
@@ -56,7 +56,7 @@ void zdm_apply_settings(const char *settings) {
 
         if (equals == NULL) continue;
         *equals = '\0';
-        set(item, equals + 1);
+        zdm_set(item, equals + 1);
     }
     pfree(copy);
 }

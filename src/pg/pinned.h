@@ -22,7 +22,9 @@ extern int zdm_pin_settings(void);
 /* Whether they stand so already: setting them takes longer than many a look into the catalogs. */
 extern bool zdm_settings_are_pinned(void);
 
-/* name=value;... in the current nest level. */
+/* In the current nest level: what was before is there again when that ends. */
+extern void zdm_set(const char *name, const char *value);
+/* The same of name=value;... */
 extern void zdm_apply_settings(const char *settings);
 
 #ifdef __cplusplus

@@ -21,6 +21,8 @@
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
 
+#include "pg/pinned.h"
+
 void zdm_user_get(uint32_t *role, int *context) { GetUserIdAndSecContext(role, context); }
 
 void zdm_user_set(uint32_t role, int context) { SetUserIdAndSecContext(role, context); }
@@ -38,15 +40,20 @@ ErrorData *zdm_extension_owner(uint32_t *owner) {
     GUARD_END();
 }
 
-/* As VACUUM and CREATE INDEX run code of a table's owner: it can leave neither role nor session.
- * And as foreign keys read tables: with FORCE ROW LEVEL SECURITY rows would be missed unseen. */
-int zdm_user_restricted_context(void) {
-    return SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS;
+ZdmAsOwner zdm_as_owner_begin(uint32_t owner) {
+    ZdmAsOwner as_owner;
+
+    GetUserIdAndSecContext(&as_owner.user, &as_owner.context);
+    as_owner.settings = NewGUCNestLevel();
+    SetUserIdAndSecContext(owner, as_owner.context | SECURITY_LOCAL_USERID_CHANGE |
+                                      SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+    return as_owner;
 }
 
-int zdm_settings_open(void) { return NewGUCNestLevel(); }
-
-void zdm_settings_close(int level) { AtEOXact_GUC(false, level); }
+void zdm_as_owner_end(const ZdmAsOwner *as_owner) {
+    AtEOXact_GUC(false, as_owner->settings);
+    SetUserIdAndSecContext(as_owner->user, as_owner->context);
+}
 
 ErrorData *zdm_check_interrupts(void) {
     GUARD_BEGIN();
@@ -109,8 +116,7 @@ ErrorData *zdm_lock_relations(int count, const uint32_t *relations, int mode, do
         char value[32];
 
         snprintf(value, sizeof(value), "%d", left < 1 ? 1 : (int)left);
-        (void)set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                                true, 0, false);
+        zdm_set("lock_timeout", value);
         LockRelationOid(relations[i], mode);
     }
     AtEOXact_GUC(true, nest);

@@ -57,8 +57,7 @@ static int pin_settings(void) {
 
     if (!jit_enabled && zdm_settings_are_pinned()) return 0;
     nest = zdm_pin_settings();
-    (void)set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                            false);
+    zdm_set("jit", "off");
     return nest;
 }
 

@@ -55,9 +55,9 @@ void put_on_by_names(const std::vector<const CarryScope *> &scopes,
     });
 }
 
-// A session that has run a trigger function in PL/pgSQL keeps its plans, and would raise an
-// error at every write from now on ("type of parameter does not match that when preparing the
-// plan"): the server lets a function go only where its row of pg_proc has changed.
+// A session that has run a trigger function in PL/pgSQL keeps its plans, and would raise an error
+// at every write from now on ("type of parameter does not match that when preparing the plan"): the
+// server lets a function go only where its row of pg_proc has changed.
 void let_trigger_functions_be_planned_anew(const Migration &migration) {
     catalog(R"(UPDATE pg_catalog.pg_proc p SET proname = p.proname
                  FROM pg_catalog.pg_language l
@@ -183,8 +183,7 @@ class Swap final : public StepKind {
             [&] {
                 if (fingerprints(turn.migration) != before) return Outcome::more();
                 const auto tables = carried_tables(turn.migration);
-                // Whoever has parted old and new meanwhile: reinstate looks at those rows
-                // again.
+                // Whoever has parted old and new meanwhile: reinstate looks at those rows again.
                 if (!sync_triggers_are_intact(turn.migration) ||
                     !any_unverified_heap(turn.migration).empty()) {
                     withdraw_proofs(turn.migration, tables);
@@ -226,9 +225,8 @@ class Swap final : public StepKind {
         const auto &migration = turn.migration;
         if (!sync_triggers_are_intact(migration))
             raise(sqlstate::not_ready, {},
-                  "{}: the sync trigger was disabled or dropped, so writes since may have "
-                  "parted old "
-                  "and new; SELECT zdm.abort({}) and start again",
+                  "{}: the sync trigger was disabled or dropped, so writes since may have parted "
+                  "old and new; SELECT zdm.abort({}) and start again",
                   described(migration), Literal(migration.name));
         // What was written meanwhile is found by a pass that begins when it is mended.
         for (const auto &scope : scopes_of(migration))
