@@ -274,6 +274,8 @@ show_tap_logs() {
         say "         $(basename "$file"), its end:"
         tail -n 30 "$file" | indent
     done
+    # Last, so that it is there where only the end of a log is kept.
+    find "$build/tmp_check/log" -name 'regress_log_*' -exec grep -h -A 8 -E '\] not ok|^# died|died at' {} + | head -n 60 | indent
 }
 
 # ------------------------------------------------------------------------------------------------

@@ -5,6 +5,10 @@
 // standby reports its place when it gets something, so where it looks behind and nothing is being
 // written, a few bytes are sent to make it speak.
 //
+// In bytes it is where the lag will be at the next look if it goes on growing as since the last
+// one: a pass writes megabytes between two looks, and stopping is too late once the limit is
+// broken.
+//
 // Commits of the application wait for a synchronous standby, so that one slows the pass down from a
 // tenth of the budget on, by the delay of its flushes.
 #include "pace/signal.hpp"
@@ -48,13 +52,14 @@ class ReplicaLag final : public Signal {
                       r.sync_state IN ('sync', 'quorum'),
                       r.replay_lsn - '0/0', pg_current_wal_flush_lsn() - r.replay_lsn,
                       extract(epoch FROM r.replay_lag) * 1000, extract(epoch FROM r.flush_lag) * 1000,
-                      pg_current_wal_flush_lsn() - '0/0'
+                      pg_current_wal_flush_lsn() - '0/0', r.pid::text
                  FROM pg_stat_replication r
                 WHERE r.state IN ('streaming', 'catchup') AND r.replay_lsn IS NOT NULL
                   AND NOT EXISTS (SELECT FROM pg_replication_slots s
                                    WHERE s.active_pid = r.pid AND s.slot_type = 'logical'))");
         if (rows.empty()) {
             history.points.clear();
+            history.values.clear();
             return std::nullopt;
         }
         const double written = rows.number(0, 6);
@@ -64,6 +69,7 @@ class ReplicaLag final : public Signal {
 
         std::optional<Reading> worst;
         bool behind = false;
+        std::map<std::string, double> lags;
         for (size_t row = 0; row < rows.size(); ++row) {
             const double bytes = std::max(rows.number(row, 3), 0.0);
             behind = behind || bytes > 0;
@@ -71,8 +77,13 @@ class ReplicaLag final : public Signal {
             // Older than what this process has seen of the WAL.
             if (bytes > 0 && rows.number(row, 2) < history.points.front().value)
                 ms = std::max(ms, rows.number(row, 4));
-            note(scene, rows, row, bytes, ms, worst);
+            const std::string sender = rows.text(row, 7);
+            const auto last = history.values.find(sender);
+            const double growth = last == history.values.end() ? 0 : bytes - last->second;
+            lags[sender] = bytes;
+            note(scene, rows, row, bytes, std::max(growth, 0.0), ms, worst);
         }
+        history.values = std::move(lags);
         if (behind && !grows && scene.now_ms - history.value > speak_after_ms) {
             query("SELECT pg_logical_emit_message(false, 'zdm', '')");
             history.value = scene.now_ms;
@@ -81,8 +92,8 @@ class ReplicaLag final : public Signal {
     }
 
   private:
-    static void note(const Scene &scene, const Rows &rows, size_t row, double bytes, double ms,
-                     std::optional<Reading> &worst) {
+    static void note(const Scene &scene, const Rows &rows, size_t row, double bytes, double growth,
+                     double ms, std::optional<Reading> &worst) {
         const Limits &limits = scene.limits;
         const std::string standby = rows.text(row, 0);
         const auto take = [&](double load, double stop_at, std::string text) {
@@ -97,7 +108,7 @@ class ReplicaLag final : public Signal {
                  fmt::format("replica lag {} of standby {} (zdm.max_replica_lag {})", in_time(ms),
                              standby, in_time(limits.replica_lag_ms)));
         if (limits.replica_lag_bytes > 0)
-            take(bytes / limits.replica_lag_bytes, stop_at_budgets,
+            take((bytes + growth) / limits.replica_lag_bytes, stop_at_budgets,
                  fmt::format("replica lag {} of standby {} (zdm.max_replica_lag_size {})",
                              in_bytes(bytes), standby, in_bytes(limits.replica_lag_bytes)));
         const double flush_ms = rows.boolean(row, 1) && bytes > 0 ? rows.number(row, 5) : 0;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +41,7 @@ struct History {
         double value;
     };
     std::deque<Point> points;
+    std::map<std::string, double> values;  // where there are several, by name
 };
 
 // What a signal may look at.
