@@ -26,4 +26,61 @@ SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.inde
 SELECT zdm.abort('measured');
 CALL zdm.wait('measured', 'aborted', 60);
 DROP TABLE measured;
+-- An application of before the deploy goes on writing the old columns, a value of which no new one can be made: the write
+-- does not fail, contract does, before anything is dropped, and revert keeps the value.
+CREATE TABLE priced (id integer PRIMARY KEY, price text);
+INSERT INTO priced SELECT g, g::text FROM generate_series(1, 100) AS g;
+CREATE INDEX ON priced (price);
+SELECT zdm.replace_columns('priced', '{price}', '{cents bigint}', '{"(price::numeric * 100)::bigint"}', '{"(cents / 100.0)::numeric::text"}', name => 'priced');
+CALL zdm.wait('priced', 'ready', 60);
+SELECT zdm.cutover('priced');
+CALL zdm.wait('priced', 'soak', 60);
+INSERT INTO priced (id, price) VALUES (101, '5'), (102, 'a fiver');
+UPDATE priced SET price = 'free' WHERE id = 3;
+SELECT * FROM priced WHERE id IN (3, 101, 102) ORDER BY id;
+SELECT zdm.contract('priced');
+CALL zdm.wait('priced', 'done', 60);
+SELECT phase, target, state, message, next_action FROM zdm.status WHERE name = 'priced';
+SELECT key, class, old_value, expected_value, actual_value FROM zdm.discrepancy WHERE name = 'priced' AND resolved_at IS NULL ORDER BY key;
+-- Repair would take the only value away
+SELECT zdm.repair('priced');
+SELECT * FROM priced WHERE id IN (3, 101, 102) ORDER BY id;
+-- Revert is still possible, and loses nothing; what it comes back to is not ready.
+SELECT zdm.revert('priced');
+CALL zdm.wait('priced', 'ready', 60);
+SELECT phase, target, state, message FROM zdm.status WHERE name = 'priced';
+SELECT * FROM priced WHERE id IN (3, 101, 102) ORDER BY id;
+UPDATE priced SET price = '0' WHERE id = 3;
+SELECT zdm.resume('priced');
+CALL zdm.wait('priced', 'ready', 60);
+UPDATE priced SET price = '5.1' WHERE id = 102;
+SELECT zdm.resume('priced');
+CALL zdm.wait('priced', 'ready', 60);
+SELECT zdm.cutover('priced');
+CALL zdm.wait('priced', 'soak', 60);
+-- Corrected, or deleted, contract goes on
+UPDATE priced SET price = 'free' WHERE id = 3;
+SELECT zdm.verify('priced');
+SELECT zdm.contract('priced');
+CALL zdm.wait('priced', 'done', 60);
+UPDATE priced SET cents = 0 WHERE id = 3;
+SELECT zdm.resume('priced');
+CALL zdm.wait('priced', 'done', 60);
+SELECT * FROM priced WHERE id IN (3, 101, 102) ORDER BY id;
+-- A row that was written while the trigger was away
+CREATE TABLE doubted (id integer PRIMARY KEY, v integer);
+INSERT INTO doubted SELECT g, g FROM generate_series(1, 10) AS g;
+SELECT zdm.change_type('doubted', 'v', 'bigint', name => 'doubted');
+CALL zdm.wait('doubted', 'ready', 60);
+SELECT zdm.cutover('doubted');
+CALL zdm.wait('doubted', 'soak', 60);
+ALTER TABLE doubted DISABLE TRIGGER USER;
+UPDATE doubted SET zdm_old_v = 70 WHERE id = 7;
+UPDATE doubted SET v = 80 WHERE id = 8;
+SELECT zdm.contract('doubted');
+CALL zdm.wait('doubted', 'done', 60);
+SELECT zdm.repair('doubted'), zdm.resume('doubted');
+CALL zdm.wait('doubted', 'done', 60);
+SELECT * FROM doubted WHERE id IN (7, 8) ORDER BY id;
+DROP TABLE priced, doubted;
 DROP EXTENSION zdm;

@@ -190,8 +190,10 @@ CREATE INDEX discrepancy_open ON discrepancy (migration) WHERE resolved_at IS NU
 -- Written by the sync trigger within the application's transaction: no index and no foreign key, which would cost that
 -- more. It may be published (FOR ALL TABLES), and rows are deleted.
 CREATE TABLE unsynced_write (
-    migration bigint NOT NULL,
-    relation  oid NOT NULL
+    migration  bigint NOT NULL,
+    relation   oid NOT NULL,
+    -- The new side alone could not be filled. False: neither was looked at.
+    old_has_it boolean NOT NULL
 );
 ALTER TABLE unsynced_write REPLICA IDENTITY FULL;
 COMMENT ON TABLE unsynced_write IS 'Notes of the sync trigger that a row was written whose new side it could not fill; a pass of verify from after that finds it';

@@ -64,8 +64,9 @@ int64_t verify_tables(const Migration &migration) {
         forget_unsynced_writes(seen);
         count += verify_table(seen);
     }
-    // A cutover may be on its way, and the notes that are gone may be those of the rows found.
-    if (count > 0 && !migration.soaking()) note_unsynced_write(migration);
+    // A cutover or a contract may be on its way, and the notes that are gone may be those of the
+    // rows found.
+    if (count > 0) note_unsynced_write(migration);
     return count;
 }
 

@@ -3,7 +3,7 @@
 #include "api/api.h"
 #include "api/common.hpp"
 
-#include "carry/carrier.hpp"
+#include "carry/plan.hpp"
 #include "core/boundary.hpp"
 #include "core/user.hpp"
 #include "state/carried.hpp"
@@ -58,7 +58,9 @@ std::string cutover(const Migration &migration) {
 
 bool contract_began(const Migration &migration) {
     for (const auto &step : load_steps(migration.id))
-        if (step.phase == Phase::done && step.state != "pending") return true;
+        if (step.phase == Phase::done && step.kind != before_contract_step &&
+            step.state != "pending")
+            return true;
     return false;
 }
 

@@ -40,8 +40,6 @@ struct CarryScope {
 CarryScope carry_scope(const Migration &migration, const Mapping &mapping);
 std::vector<CarryScope> scopes_of(const Migration &migration);  // of all its tables, by OID
 
-enum class Side { old_side, new_side };
-
 // Names before cutover, or from cutover on: what a definition is written for.
 enum class Names { before, soak };
 

@@ -122,6 +122,8 @@ std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables) {
          "Nothing on the way to soak; before revert: make sure that the old columns hold "
          "everything written since",
          "", ""});
+    steps.push_back({0, Phase::done, before_contract_step, "",
+                     "Make sure that nothing is in the old columns alone", "", ""});
     for (auto one = all.rbegin(); one != all.rend(); ++one)
         append(steps, *one->scope, one->carrier->clean_up(*one->scope, *one->carried));
     steps.push_back({0, Phase::done, "contract", "", "Drop the sync trigger and the old columns",

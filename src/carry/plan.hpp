@@ -35,6 +35,9 @@ std::vector<CarriedOn> in_rank_order(const std::vector<CarriedTable> &tables);
 // All steps behind the survey: build, verify, swap, contract.
 std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables);
 
+// The first step of contract, after which revert is refused. It drops nothing itself.
+constexpr const char *before_contract_step = "before_contract";
+
 // What of an earlier plan was built, or begun, and is no longer wanted; what refers to others
 // first. The same tables in both.
 std::vector<Step> withdraw_steps(const std::vector<CarriedTable> &before,

@@ -75,6 +75,7 @@ bool repair(Relation relation, SyncProgram *program, TupleTableSlot *slot) {
     auto *attnums = static_cast<int *>(palloc(sizeof(int) * program->most_columns()));
     sync_program_begin_row(program);
     if (sync_consistent(program, slot) || !side.fillable) return false;
+    if (sync_only_old_has_it(program, slot)) return false;
     if (!sync_evaluate(program, side, slot, values, nulls, nullptr)) return false;
 
     Bitmapset *filled = nullptr;

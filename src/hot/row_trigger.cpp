@@ -24,11 +24,11 @@ struct Write {
     TupleTableSlot *row;  // the same
 };
 
-// The value is in the old column alone, and the cutover would lose it. What reverse makes of
-// nothing is no loss: forward may fail for NULL.
+// The value is in the old column alone: a cutover would lose it, and in soak contract. What reverse
+// makes of nothing is no loss: forward may fail for NULL.
 bool is_lost(const Write &write, const SyncSide &side, const Datum *values, const bool *nulls) {
     SyncProgram *program = write.program;
-    if (&side != &program->new_side || program->trust_new) return false;
+    if (&side != &program->new_side) return false;
     TupleTableSlot *stored =
         MakeSingleTupleTableSlot(RelationGetDescr(write.data->tg_relation), &TTSOpsVirtual);
     memcpy(stored->tts_values, values, sizeof(Datum) * stored->tts_tupleDescriptor->natts);
@@ -66,7 +66,7 @@ HeapTuple filled(Write &write, const SyncSide &side) {
     }
     if (unlikely(!computed) && !has_noted_unsynced_write(write.program) &&
         is_lost(write, side, all_values, all_nulls))
-        note_unsynced_write(write.program, write.data);
+        note_unsynced_write(write.program, write.data, true);
     if (is_as_before) return write.tuple;
     HeapTuple result = heap_form_tuple(descriptor, all_values, all_nulls);
     result->t_self = write.tuple->t_self;
@@ -146,7 +146,7 @@ extern "C" HeapTuple zdm_hot_sync(FunctionCallInfo fcinfo) {
     Write write = {program, data, is_update ? data->tg_newtuple : data->tg_trigtuple,
                    is_update ? data->tg_newslot : data->tg_trigslot};
     if (unlikely(!program->usable)) {
-        if (!program->trust_new) note_unsynced_write(program, data);
+        note_unsynced_write(program, data, false);
         return write.tuple;
     }
     sync_program_begin_row(program);

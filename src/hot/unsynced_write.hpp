@@ -14,7 +14,7 @@ namespace zdm {
 // Notes, in the writer's own subtransaction, that a row is being written whose new side could not
 // be filled, so that no cutover passes over it; once a subtransaction. Needs no grant. Raises query
 // cancel and shutdown and nothing else: a note that cannot be written is a warning.
-void note_unsynced_write(SyncProgram *program, const TriggerData *data);
+void note_unsynced_write(SyncProgram *program, const TriggerData *data, bool old_has_it);
 bool has_noted_unsynced_write(const SyncProgram *program);
 
 }  // namespace zdm

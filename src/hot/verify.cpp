@@ -38,7 +38,8 @@ struct Pass {
 
 ZdmDiscrepancyClass classify(const Pass *pass, bool computed) {
     const SyncSide &new_side = pass->program->new_side;
-    if (pass->program->trust_new) return ZDM_REVERSE;
+    if (pass->program->trust_new)
+        return sync_only_old_has_it(pass->program, pass->row) ? ZDM_ERROR : ZDM_REVERSE;
     if (!computed) return ZDM_ERROR;
     bool expected_null = true;
     for (int i = 0; i < new_side.count; i++) expected_null = expected_null && pass->nulls[i];
@@ -49,10 +50,13 @@ ZdmDiscrepancyClass classify(const Pass *pass, bool computed) {
 void report_row(Pass *pass, ItemPointer place) {
     SyncProgram *program = pass->program;
     pass->report->discrepancies++;
+    if (!sync_all_null(program->old_side, pass->row)) pass->report->old_given++;
+    if (!sync_all_null(program->new_side, pass->row)) pass->report->new_given++;
     if (pass->report->stored >= pass->limit) return;
 
-    // What the untrusted side should be, by what the trusted one is.
-    const SyncSide &side = program->untrusted();
+    // What the untrusted side should be, by what the trusted one is; or why that one has nothing.
+    const SyncSide &side =
+        sync_only_old_has_it(program, pass->row) ? program->new_side : program->untrusted();
     char *error = nullptr;
     const bool computed =
         sync_evaluate(program, side, pass->row, pass->values, pass->nulls, &error);

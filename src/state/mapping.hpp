@@ -11,6 +11,8 @@
 
 namespace zdm {
 
+enum class Side { old_side, new_side };
+
 struct MappedColumn {
     std::string name;        // before cutover
     std::string soak_name;   // after it

@@ -15,6 +15,16 @@ bool has_unsynced_writes(const Migration &migration) {
                 .empty();
 }
 
+bool has_unsynced_writes(const Migration &migration, Side given_up) {
+    return !catalog(R"(SELECT FROM zdm.unsynced_write u
+                        WHERE u.migration = $1::bigint
+                          AND u.relation = ANY ()" ZDM_TREE_OF("$2::oid") R"()
+                          AND (NOT u.old_has_it OR $3::boolean)
+                        LIMIT 1)",
+                    {migration.id, migration.relation, given_up == Side::old_side})
+                .empty();
+}
+
 void forget_unsynced_writes(const Migration &migration) {
     // Some may be held by a caller's open zdm.verify; nobody waits for it.
     catalog(R"(DELETE FROM zdm.unsynced_write
@@ -35,7 +45,7 @@ void forget_unsynced_writes_of_finished() {
 }
 
 void note_unsynced_write(const Migration &migration) {
-    catalog("INSERT INTO zdm.unsynced_write VALUES ($1::bigint, $2::oid)",
+    catalog("INSERT INTO zdm.unsynced_write VALUES ($1::bigint, $2::oid, true)",
             {migration.id, migration.relation});
 }
 

@@ -1,6 +1,6 @@
 // zdm.unsynced_write: the sync trigger's notes that a row was written whose new side it could not
-// fill. The writes succeed; a cutover must know of them, and their rows are found by a pass of
-// verify.
+// fill. The writes succeed; a cutover must know of them, and in soak contract, which would drop
+// what only the old side has. Their rows are found by a pass of verify.
 //
 // A note is of the transaction of its row. Whoever forgets notes and then looks at the table under
 // a newer snapshot sees the rows of all notes that are gone. The note of a writer that is still at
@@ -8,6 +8,7 @@
 // have come to the row after all. Under the lock of a cutover no writer is left, so none is missed.
 #pragma once
 
+#include "state/mapping.hpp"
 #include "state/migration.hpp"
 
 namespace zdm {
@@ -17,6 +18,9 @@ namespace zdm {
 bool has_unsynced_writes(const Migration &migration);
 
 // As one of its tables sees the migration.
+// With the side given up they may lose a value: with the old one all, with the new one those that a
+// trigger has left whose expressions did not fit the table, and which so has filled neither.
+bool has_unsynced_writes(const Migration &migration, Side given_up);
 void forget_unsynced_writes(const Migration &migration);
 void forget_unsynced_writes_of_finished();
 

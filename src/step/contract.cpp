@@ -1,6 +1,8 @@
 // contract: the sync trigger and the old columns go, in one short transaction. After it nothing of
 // zdm is left on the table, and nothing can be reverted.
 #include "carry/generated.hpp"
+#include "carry/plan.hpp"
+#include "step/every_row.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
 
@@ -15,6 +17,12 @@ class Contract final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
+            // The last writers have come to an end.
+            if (!sync_triggers_are_intact(turn.migration) ||
+                has_doubtful_rows(turn.migration, Side::old_side))
+                return Outcome::back_to(ordinal_of(turn.migration, before_contract_step),
+                                        "a row was written that may have a value in the old "
+                                        "columns alone");
             for (const auto &scope : scopes_of(turn.migration)) {
                 drop_sync_trigger(scope);
                 let_generated_read(scope, Side::new_side);

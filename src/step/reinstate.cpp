@@ -3,14 +3,11 @@
 // everything written since must fit them: their constraints are proved online, their indexes built,
 // and rows that they cannot hold are counted. On the way to soak there is nothing to do.
 #include "carry/plan.hpp"
-#include "state/event.hpp"
-#include "state/scan.hpp"
+#include "step/every_row.hpp"
 #include "step/lock.hpp"
 #include "step/present_name.hpp"
 #include "step/proof.hpp"
-#include "step/sync_trigger.hpp"
 #include "step/unfit.hpp"
-#include "step/verify.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -45,7 +42,7 @@ class Reinstate final : public StepKind {
                                              "and shares {} with it, to be reverted first",
                                              later->name, Identifier(later->object)),
                                  retry_pause_ms(step.attempts));
-        const Outcome known = know_every_row(turn, step);
+        const Outcome known = know_every_row(turn, step, Side::new_side);
         if (!known.is_done()) return known;
         in_turn(turn, [&] { parts = parts_of(turn.migration); });
         // Each part finds out whether it is done already, so a crash repeats none of the work.
@@ -84,55 +81,6 @@ class Reinstate final : public StepKind {
             for (const auto &proof : standing_proofs(turn.migration))
                 withdraw_proof(carry_scope(on_table(turn.migration, proof.relation), {}), proof);
             withdrawn = true;
-            return Outcome::more();
-        });
-    }
-
-    // Rows may have been written while the sync trigger was away: of those nobody knows that the
-    // old side has followed.
-    static Outcome know_every_row(Turn &turn, const Step &step) {
-        std::vector<Migration> tables;
-        bool intact = true;
-        in_turn(turn, [&] {
-            tables = on_each_table(turn.migration);
-            for (const auto &seen : tables) intact = intact && sync_trigger_is_intact(seen);
-        });
-        if (!intact) return put_sync_triggers_back(turn, step);
-        refuse_out_of_sync(turn);
-        for (const auto &seen : tables) {
-            Turn at_table = turn;
-            at_table.migration = seen;
-            in_turn(at_table, [&] { at_table.mapping = load_mapping(seen); });
-            const Outcome outcome = verify_again(at_table);
-            if (!outcome.is_done()) return outcome;
-        }
-        return Outcome::finished();
-    }
-
-    // What was written meanwhile is found by a pass that begins when it is mended.
-    static void refuse_out_of_sync(Turn &turn) {
-        std::string why;
-        in_turn(turn, [&] {
-            for (const auto &scope : scopes_of(turn.migration)) {
-                const std::string here = why_out_of_sync(scope);
-                if (here.empty()) continue;
-                why = here;
-                delete_scans(scope.migration, "verify");
-            }
-        });
-        if (!why.empty())
-            raise(sqlstate::not_ready, {}, "{} cannot be reverted: {}, then SELECT zdm.resume({})",
-                  described(turn.migration), why, Literal(turn.migration.name));
-    }
-
-    static Outcome put_sync_triggers_back(Turn &turn, const Step &step) {
-        return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            for (const auto &scope : scopes_of(turn.migration)) {
-                drop_sync_trigger(scope);
-                create_sync_trigger(scope);
-            }
-            record_event(turn.migration, "sync trigger put back", to_string(turn.migration.phase),
-                         {{"reason", "it was disabled or dropped"}});
             return Outcome::more();
         });
     }

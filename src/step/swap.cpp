@@ -14,6 +14,7 @@
 #include "carry/storage.hpp"
 #include "state/scan.hpp"
 #include "state/unsynced_write.hpp"
+#include "step/every_row.hpp"
 #include "step/half_built_index.hpp"
 #include "step/lock.hpp"
 #include "step/old_snapshot.hpp"
@@ -117,12 +118,6 @@ int64_t count_misfits(const std::vector<CarriedTable> &tables, Side side) {
 
 std::string fingerprints(const Migration &migration) { return fingerprint(scopes_of(migration)); }
 
-bool sync_triggers_are_intact(const Migration &migration) {
-    for (const auto &seen : on_each_table(migration))
-        if (!sync_trigger_is_intact(seen)) return false;
-    return true;
-}
-
 std::string any_unverified_heap(const Migration &migration) {
     for (const auto &seen : on_each_table(migration)) {
         std::string heap = unverified_heap(seen);
@@ -185,7 +180,7 @@ class Swap final : public StepKind {
                 const auto tables = carried_tables(turn.migration);
                 // Whoever has parted old and new meanwhile: reinstate looks at those rows again.
                 if (!sync_triggers_are_intact(turn.migration) ||
-                    !any_unverified_heap(turn.migration).empty()) {
+                    has_doubtful_rows(turn.migration, Side::new_side)) {
                     withdraw_proofs(turn.migration, tables);
                     return Outcome::more();
                 }
@@ -208,8 +203,10 @@ class Swap final : public StepKind {
                     if (other.phase == Phase::soak &&
                         (other.kind == "refresh" || other.kind == guard_generated_step))
                         set_step_state(turn.migration, other, "pending");
-                // What zdm.verify has found in soak may be mended by now, or not.
-                const bool differs = !open_discrepancies(turn.migration).empty();
+                // What zdm.verify has found in soak may be mended by now, or not. And the new side
+                // may lack what the old one has.
+                const bool differs = !open_discrepancies(turn.migration).empty() ||
+                                     has_unsynced_writes(turn.migration);
                 if (differs) reset_steps_from(turn.migration, ordinal_of(turn.migration, "verify"));
                 set_phase(turn.migration, differs ? Phase::verify : Phase::ready);
                 return Outcome::finished();

@@ -60,6 +60,12 @@ bool sync_trigger_is_intact(const Migration &migration) {
     return rows.integer(0, 0) == 0;
 }
 
+bool sync_triggers_are_intact(const Migration &migration) {
+    for (const auto &seen : on_each_table(migration))
+        if (!sync_trigger_is_intact(seen)) return false;
+    return true;
+}
+
 std::string why_out_of_sync(const CarryScope &scope) {
     const auto behind = trigger_behind_sync(scope.migration.relation);
     if (behind)

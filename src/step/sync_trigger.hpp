@@ -15,6 +15,7 @@ void drop_sync_trigger(const CarryScope &scope);
 
 // Whether it is there and fires always, on the table and on every partition.
 bool sync_trigger_is_intact(const Migration &migration);
+bool sync_triggers_are_intact(const Migration &migration);  // of each of its tables
 
 // Somebody else's BEFORE trigger, of the table or of a partition, that would fire after the sync
 // trigger (row triggers fire in the byte order of their names): what it changes is out of sync.

@@ -54,11 +54,17 @@ class Verify final : public StepKind {
     }
 
     // What follows a cutover keeps both sides equal as what comes before it does, so heaps are
-    // looked at again only where the sync trigger was away.
-    static Outcome run_again(Turn &turn) {
+    // looked at again only where the sync trigger was away, or has left a note. One that is left
+    // while a pass is under way does not begin it anew, but has another one follow.
+    static Outcome run_again(Turn &turn, Side given_up) {
         std::optional<Scan> scan;
         int64_t discrepancies = 0;
         in_turn(turn, [&] {
+            if (open_scans(turn.migration, "verify") == 0 &&
+                has_unsynced_writes(turn.migration, given_up)) {
+                delete_scans(turn.migration, "verify");
+                forget_unsynced_writes(turn.migration);
+            }
             if (unverified_heap(turn.migration).empty()) return;
             if (refresh_scans(turn.migration, "verify") > 0) resolve_discrepancies(turn.migration);
             scan = next_scan(turn.migration, "verify");
@@ -66,8 +72,8 @@ class Verify final : public StepKind {
             discrepancies = scan_discrepancies(turn.migration);
             delete_differing_scans(turn.migration);
         });
-        if (scan) return run_heap(turn, *scan);
-        if (discrepancies > 0) raise_discrepancies(turn.migration, discrepancies);
+        if (scan) return run_heap(turn, *scan, given_up);
+        if (discrepancies > 0) raise_lost(turn.migration, discrepancies, given_up);
         return Outcome::finished();
     }
 
@@ -78,7 +84,8 @@ class Verify final : public StepKind {
         return ordinal;
     }
 
-    static Outcome run_heap(Turn &turn, Scan scan) {
+    // Every row that differs counts, or only those with something in the side that is given up.
+    static Outcome run_heap(Turn &turn, Scan scan, std::optional<Side> given_up = {}) {
         const SyncArguments arguments(turn.mapping, turn.migration, turn.migration.soaking());
         const double began_ms = zdm_now_ms();
         check(zdm_report_activity(fmt::format("zdm verify of {}", scan.relation_name).c_str()));
@@ -102,7 +109,9 @@ class Verify final : public StepKind {
                 scan.next_block = report.next_block;
                 ScanProgress progress;
                 progress.rows = report.rows;
-                progress.discrepancies = report.discrepancies;
+                progress.discrepancies = !given_up                     ? report.discrepancies
+                                         : *given_up == Side::old_side ? report.old_given
+                                                                       : report.new_given;
                 progress.busy_seconds = (zdm_now_ms() - box_ms + slept_ms) / 1000;
                 progress.done = report.done;
                 save_scan(turn.migration, scan, progress);
@@ -130,10 +139,22 @@ class Verify final : public StepKind {
             described(migration), count, count == 1 ? "" : "s", count == 1 ? "s" : "",
             Literal(migration.name), Literal(migration.name), Literal(migration.name));
     }
+
+    [[noreturn]] static void raise_lost(const Migration &migration, int64_t count, Side given_up) {
+        const bool contracts = given_up == Side::old_side;
+        raise(sqlstate::discrepancies, {},
+              "{} cannot be {}: {} row{} differ{} between old and new, and what the {} side of {} "
+              "has would be lost (SELECT * FROM zdm.discrepancy WHERE name = {}); correct {}, or "
+              "SELECT zdm.repair({}) where the new side is right, then SELECT zdm.resume({})",
+              described(migration), contracts ? "contracted" : "reverted", count,
+              count == 1 ? "" : "s", count == 1 ? "s" : "", contracts ? "old" : "new",
+              count == 1 ? "it" : "them", Literal(migration.name), count == 1 ? "it" : "them",
+              Literal(migration.name), Literal(migration.name));
+    }
 } const verify;
 
 }  // namespace
 
-Outcome verify_again(Turn &turn) { return Verify::run_again(turn); }
+Outcome verify_again(Turn &turn, Side given_up) { return Verify::run_again(turn, given_up); }
 
 }  // namespace zdm
