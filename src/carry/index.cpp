@@ -1,7 +1,6 @@
 // Indexes that back no constraint: plain, unique, partial, expression, INCLUDE. Built CONCURRENTLY
 // in phase build, exchanged by name at cutover. The old one stays until contract, so that revert
-// needs no build; but a unique one only where the reverse expression cannot make duplicates of
-// values that are different on the new side: it would fail the application's writes.
+// needs no build; but not where it might fail a write of the new side (can_stay_in_soak).
 #include "carry/carrier.hpp"
 #include "carry/index_definition.hpp"
 #include "state/names.hpp"
@@ -20,8 +19,7 @@ class Index final : public Carrier {
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         const Rows rows = query(
-            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique, i.indisreplident, i.indisclustered,
-                      i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique, i.indisreplident, i.indisclustered
                  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                 WHERE i.indrelid = $1::oid
                   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
@@ -38,18 +36,12 @@ class Index final : public Carrier {
             if (!rows.boolean(row, 2) || !scope.is_paired()) continue;
             const std::string object = rows.text(row, 1);
             const std::string shadow = new_object_name(scope.migration.id, object);
-            // In soak it could fail a write of the new side: by an expression or a predicate that
-            // raises an error, by old values that are equal where the new ones are not.
-            const bool unique = rows.boolean(row, 3), has_expression = rows.boolean(row, 6);
-            const bool keep_old =
-                scope.mapping.reverse_is_identity() ||
-                (!has_expression && (!unique || scope.mapping.reverse_is_injective()));
             found.push_back(
                 {name(), object, shadow,
                  index_definition(scope, index, old_object_name(scope.migration.id, object),
                                   Side::old_side, Names::soak),
-                 index_definition(scope, index, shadow, Side::new_side, Names::before), keep_old, 0,
-                 columns_of(pg_class_id, index)});
+                 index_definition(scope, index, shadow, Side::new_side, Names::before),
+                 can_stay_in_soak(scope, index), 0, columns_of(pg_class_id, index)});
         }
         return found;
     }

@@ -26,6 +26,9 @@ std::string index_definition(const CarryScope &scope, uint32_t index, const Inde
 
 Step create_index_step(Phase phase, const std::string &index, const std::string &definition);
 Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &index);
+// Whether the index, of the old side, can fail no write of the new one in soak: by an expression or
+// a predicate that raises an error, by old values that are equal where the new ones are not.
+bool can_stay_in_soak(const CarryScope &scope, uint32_t index);
 // For the old side's index that is kept in soak, under its name of this moment: it makes no
 // statement fail there (zdm_index_set_unique says why). Nothing where it is not UNIQUE.
 void set_unique(const CarryScope &scope, const Carried &carried, const std::string &index,

@@ -243,10 +243,7 @@ class PartitionedIndex final : public Carrier {
 
     static Carried carried_of(const CarryScope &scope, const Node &node) {
         Carried carried = described(scope, node, Side::old_side);
-        const bool unique = carried.definition.rfind("CREATE UNIQUE ", 0) == 0;
-        carried.keep_old =
-            !node.leaf || scope.mapping.reverse_is_identity() ||
-            (!has_expression(node) && (!unique || scope.mapping.reverse_is_injective()));
+        carried.keep_old = !node.leaf || can_stay_in_soak(scope, node.index);
         return carried;
     }
 
@@ -268,14 +265,6 @@ class PartitionedIndex final : public Carrier {
     // Its old side is not there yet: reinstate builds it.
     static Carried newcomer_of(const CarryScope &other_way, const Node &node) {
         return described(other_way, node, Side::new_side);
-    }
-
-    static bool has_expression(const Node &node) {
-        return query(
-                   "SELECT indexprs IS NOT NULL OR indpred IS NOT NULL FROM pg_index WHERE "
-                   "indexrelid = $1::oid",
-                   {node.index})
-            .boolean(0, 0);
     }
 
     static bool is_leaf(const Carried &carried) {

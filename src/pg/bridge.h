@@ -56,6 +56,9 @@ ErrorData *zdm_clip_text(const char *text, int bytes, int *kept);
 /* transaction.c */
 ErrorData *zdm_transaction_begin(void); /* the worker's: with SPI and a snapshot */
 ErrorData *zdm_transaction_commit(void);
+/* When this process's last transaction has let go of its locks: before it unlinks the files of what
+ * it has dropped, which takes its time and which nobody waits for. */
+double zdm_locks_released_ms(void);
 ErrorData *zdm_transaction_abort(void);
 ErrorData *zdm_subtransaction_begin(void **saved);
 ErrorData *zdm_subtransaction_commit(void *saved);
@@ -233,6 +236,8 @@ ErrorData *zdm_expression_is_null(uint32_t relation, const char *text, const Zdm
  * must be assignable; 0: none. 42883 where an operator is missing, 42804, 42P17. */
 ErrorData *zdm_expression_remap(uint32_t relation, int generated, const char *text, int count,
                                 const ZdmColumn *columns, const char **remapped);
+/* Whether no expression and no predicate of the index raises an error, whatever the row. */
+ErrorData *zdm_index_is_total(uint32_t index, bool *total);
 /* A column default under the caller's search_path, made to stand for itself; and whether it has to
  * be evaluated for every row (ADD COLUMN would rewrite the table). 42804, 0A000 as the server says.
  */

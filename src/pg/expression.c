@@ -6,6 +6,7 @@
  */
 #include "pg/expression.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
@@ -315,4 +316,14 @@ bool zdm_expression_is_mutable(Relation relation, Node *expression) {
 
     zdm_as_owner_end(&as_owner);
     return is_mutable;
+}
+
+ErrorData *zdm_index_is_total(uint32_t index, bool *total) {
+    GUARD_BEGIN();
+    Relation relation = index_open(index, AccessShareLock);
+
+    *total = are_total(RelationGetIndexExpressions(relation)) &&
+             are_total(RelationGetIndexPredicate(relation));
+    index_close(relation, AccessShareLock);
+    GUARD_END();
 }

@@ -16,8 +16,21 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+static double locks_released_ms = 0;
+
+static void on_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
+                                void *unused) {
+    (void)is_commit, (void)unused;
+    if (phase == RESOURCE_RELEASE_AFTER_LOCKS && is_top_level) locks_released_ms = zdm_now_ms();
+}
+
+double zdm_locks_released_ms(void) { return locks_released_ms; }
+
 ErrorData *zdm_transaction_begin(void) {
+    static bool registered = false;
     GUARD_BEGIN();
+    if (!registered) RegisterResourceReleaseCallback(on_resource_release, NULL);
+    registered = true;
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
     SPI_connect();

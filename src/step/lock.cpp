@@ -179,7 +179,7 @@ Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
         return outcome;
     }
     if (locked_ms > 0) {
-        const double released_ms = zdm_now_ms();
+        const double released_ms = zdm_locks_released_ms();
         in_transaction([&] {
             record_lock_times(migration, step.ordinal, locked_ms - asked_ms,
                               released_ms - locked_ms);
