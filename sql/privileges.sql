@@ -144,6 +144,8 @@ CREATE TABLE trap.t (id integer PRIMARY KEY, a integer, b integer);
 INSERT INTO trap.t SELECT g, g, g FROM generate_series(1, 10) g;
 ALTER TABLE trap.t ADD COLUMN c integer GENERATED ALWAYS AS (b + trap.one()) STORED;
 RESET ALL;
+CREATE INDEX ON trap.t ((b * trap.one()));
+RESET ALL;
 RESET ROLE;
 SELECT zdm.change_type('trap.t', 'a', 'bigint', forward => 'a + trap.one() - 1', reverse => 'a::integer - trap.one() + 1', name => 'trap');
 CALL zdm.wait('trap', 'ready', 60);

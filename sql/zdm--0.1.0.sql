@@ -136,6 +136,8 @@ CREATE TABLE scan (
     rows_moved    bigint NOT NULL DEFAULT 0,
     rows_vacuumed bigint NOT NULL DEFAULT 0,
     discrepancies bigint NOT NULL DEFAULT 0,
+    lost_with_old bigint NOT NULL DEFAULT 0,
+    lost_with_new bigint NOT NULL DEFAULT 0,
     rows_total    bigint NOT NULL DEFAULT 0,
     busy_seconds  double precision NOT NULL DEFAULT 0,
     started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -146,6 +148,8 @@ CREATE TABLE scan (
 );
 COMMENT ON COLUMN scan.number IS 'Who works on it has claimed it: zdm.claim';
 COMMENT ON COLUMN scan.first_block IS 'A heap may be divided among workers: of the range that ends before blocks';
+COMMENT ON COLUMN scan.lost_with_old IS 'Of the discrepancies, the rows that would lose something with the old side (contract)';
+COMMENT ON COLUMN scan.lost_with_new IS 'Of the discrepancies, the rows that would lose something with the new side (revert)';
 COMMENT ON COLUMN scan.rows_vacuumed IS 'Of all rows_moved of the heap, those that were before its last VACUUM';
 COMMENT ON COLUMN scan.sync_trigger IS 'The heap''s sync trigger (OID and xmin): another one since means that rows may have been written without it';
 COMMENT ON COLUMN scan.root IS 'The table of the migration that this heap belongs to';

@@ -44,7 +44,7 @@ int64_t verify_table(const Migration &migration) {
               AND c.oid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
             ORDER BY c.oid)",
         {migration.relation});
-    int64_t count = 0;
+    int64_t count = 0, lost = 0;
     for (size_t row = 0; row < heaps.size(); ++row) {
         ZdmVerifyReport report{};
         // The expressions are the owner's code, whoever calls: a superuser must not run it as one.
@@ -54,7 +54,11 @@ int64_t verify_table(const Migration &migration) {
                              &report));
         insert_discrepancies(migration, heaps.oid(row, 0), report);
         count += report.discrepancies;
+        lost += migration.soaking() ? report.lost_with_old : report.discrepancies;
     }
+    // A cutover or a contract may be on its way, and the notes that are gone may be those of the
+    // rows found.
+    if (lost > 0) note_unsynced_write(migration);
     return count;
 }
 
@@ -64,9 +68,6 @@ int64_t verify_tables(const Migration &migration) {
         forget_unsynced_writes(seen);
         count += verify_table(seen);
     }
-    // A cutover or a contract may be on its way, and the notes that are gone may be those of the
-    // rows found.
-    if (count > 0) note_unsynced_write(migration);
     return count;
 }
 

@@ -56,10 +56,12 @@ std::string cutover(const Migration &migration) {
     return go_to(migration, Phase::soak);
 }
 
+// What is dropped before the columns are: without it there is no way back. The last step drops all
+// of the rest or nothing.
 bool contract_began(const Migration &migration) {
     for (const auto &step : load_steps(migration.id))
-        if (step.phase == Phase::done && step.kind != before_contract_step &&
-            step.state != "pending")
+        if (step.phase == Phase::done && step.state != "pending" &&
+            step.kind != before_contract_step && step.kind != contract_step)
             return true;
     return false;
 }
@@ -71,7 +73,7 @@ void refuse_unfit(const CarryScope &scope) {
     const Migration &migration = scope.migration;
     // Rows that were written without the sync trigger: the worker looks at them, and says what to
     // do.
-    if (!unverified_heap(migration).empty()) return;
+    if (!unverified_heap(migration, Side::new_side).empty()) return;
     const int64_t blocks =
         query(
             "SELECT coalesce(sum(pg_relation_size(relid)), pg_relation_size($1::oid)) / 8192 FROM "

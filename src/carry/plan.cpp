@@ -126,7 +126,7 @@ std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables) {
                      "Make sure that nothing is in the old columns alone", "", ""});
     for (auto one = all.rbegin(); one != all.rend(); ++one)
         append(steps, *one->scope, one->carrier->clean_up(*one->scope, *one->carried));
-    steps.push_back({0, Phase::done, "contract", "", "Drop the sync trigger and the old columns",
+    steps.push_back({0, Phase::done, contract_step, "", "Drop the sync trigger and the old columns",
                      fmt::format("{}", fmt::join(drops, "; ")), "ACCESS EXCLUSIVE"});
     return steps;
 }

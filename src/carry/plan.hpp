@@ -35,8 +35,9 @@ std::vector<CarriedOn> in_rank_order(const std::vector<CarriedTable> &tables);
 // All steps behind the survey: build, verify, swap, contract.
 std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables);
 
-// The first step of contract, after which revert is refused. It drops nothing itself.
+// The first step of contract, which drops nothing, and the last.
 constexpr const char *before_contract_step = "before_contract";
+constexpr const char *contract_step = "contract";
 
 // What of an earlier plan was built, or begun, and is no longer wanted; what refers to others
 // first. The same tables in both.

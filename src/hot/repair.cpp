@@ -1,4 +1,5 @@
-// Repair of one row: the untrusted side is computed from the trusted one again. In the session of
+// Repair of one row: the untrusted side is computed from the trusted one again; but where that one
+// has nothing in soak, it from the old one, for that is all there is. In the session of
 // whoever asks, so it may wait for the row, under that session's lock_timeout. No user trigger
 // fires.
 //
@@ -69,13 +70,13 @@ void update_row(Relation relation, HeapTuple version, ItemPointerData place,
 
 // True: the row was not consistent and is now.
 bool repair(Relation relation, SyncProgram *program, TupleTableSlot *slot) {
-    const SyncSide &side = program->untrusted();
+    const bool only_old = sync_only_old_has_it(program, slot);
+    const SyncSide &side = only_old ? program->new_side : program->untrusted();
     auto *values = static_cast<Datum *>(palloc(sizeof(Datum) * program->most_columns()));
     auto *nulls = static_cast<bool *>(palloc(sizeof(bool) * program->most_columns()));
     auto *attnums = static_cast<int *>(palloc(sizeof(int) * program->most_columns()));
     sync_program_begin_row(program);
     if (sync_consistent(program, slot) || !side.fillable) return false;
-    if (sync_only_old_has_it(program, slot)) return false;
     if (!sync_evaluate(program, side, slot, values, nulls, nullptr)) return false;
 
     Bitmapset *filled = nullptr;

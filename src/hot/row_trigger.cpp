@@ -34,7 +34,8 @@ bool is_lost(const Write &write, const SyncSide &side, const Datum *values, cons
     memcpy(stored->tts_values, values, sizeof(Datum) * stored->tts_tupleDescriptor->natts);
     memcpy(stored->tts_isnull, nulls, sizeof(bool) * stored->tts_tupleDescriptor->natts);
     ExecStoreVirtualTuple(stored);
-    const bool lost = !sync_consistent(program, stored);
+    const bool lost = !(program->trust_new && sync_all_null(program->old_side, stored)) &&
+                      !sync_consistent(program, stored);
     ExecDropSingleTupleTableSlot(stored);
     return lost;
 }

@@ -387,15 +387,8 @@ bool sync_consistent(SyncProgram *program, TupleTableSlot *row) {
 }
 
 bool sync_only_old_has_it(SyncProgram *program, TupleTableSlot *row) {
-    if (!program->trust_new || !sync_all_null(program->new_side, row) ||
-        sync_all_null(program->old_side, row))
-        return false;
-    MemoryContext memory = program->econtext->ecxt_per_tuple_memory;
-    auto *values =
-        static_cast<Datum *>(MemoryContextAlloc(memory, sizeof(Datum) * program->most_columns()));
-    auto *nulls =
-        static_cast<bool *>(MemoryContextAlloc(memory, sizeof(bool) * program->most_columns()));
-    return !sync_evaluate(program, program->new_side, row, values, nulls, nullptr);
+    return program->trust_new && sync_all_null(program->new_side, row) &&
+           !sync_all_null(program->old_side, row);
 }
 
 }  // namespace zdm

@@ -87,7 +87,8 @@ bool sync_changed(int count, const SyncColumn *columns, TupleTableSlot *before,
 
 // new = forward(old), or old = reverse(new).
 bool sync_consistent(SyncProgram *program, TupleTableSlot *row);
-// The new side is trusted and has nothing, for forward raises an error over what the old one has.
+// In soak: the new side is trusted and has nothing, but the old one has something. It was written
+// while the trigger was away, or forward raises an error for it.
 bool sync_only_old_has_it(SyncProgram *program, TupleTableSlot *row);
 
 }  // namespace zdm

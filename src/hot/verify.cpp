@@ -38,8 +38,8 @@ struct Pass {
 
 ZdmDiscrepancyClass classify(const Pass *pass, bool computed) {
     const SyncSide &new_side = pass->program->new_side;
-    if (pass->program->trust_new)
-        return sync_only_old_has_it(pass->program, pass->row) ? ZDM_ERROR : ZDM_REVERSE;
+    if (pass->program->trust_new && !sync_only_old_has_it(pass->program, pass->row))
+        return ZDM_REVERSE;
     if (!computed) return ZDM_ERROR;
     bool expected_null = true;
     for (int i = 0; i < new_side.count; i++) expected_null = expected_null && pass->nulls[i];
@@ -50,11 +50,14 @@ ZdmDiscrepancyClass classify(const Pass *pass, bool computed) {
 void report_row(Pass *pass, ItemPointer place) {
     SyncProgram *program = pass->program;
     pass->report->discrepancies++;
-    if (!sync_all_null(program->old_side, pass->row)) pass->report->old_given++;
-    if (!sync_all_null(program->new_side, pass->row)) pass->report->new_given++;
+    const bool old_given = !sync_all_null(program->old_side, pass->row);
+    const bool new_given = !sync_all_null(program->new_side, pass->row);
+    // Where nothing fills the old side, what it has is out of date as soon as the new one is given.
+    if (old_given && (program->old_side.fillable || !new_given)) pass->report->lost_with_old++;
+    if (new_given) pass->report->lost_with_new++;
     if (pass->report->stored >= pass->limit) return;
 
-    // What the untrusted side should be, by what the trusted one is; or why that one has nothing.
+    // What the untrusted side should be, by what the trusted one is; but a value is not made NULL.
     const SyncSide &side =
         sync_only_old_has_it(program, pass->row) ? program->new_side : program->untrusted();
     char *error = nullptr;

@@ -41,7 +41,8 @@ double age_ms(const History &history, double place, double now_ms) {
 class ReplicaLag final : public Signal {
   public:
     const char *name() const override { return "replica_lag"; }
-    double period_ms() const override { return 250; }
+    // At every look: a pass writes some 50 MB of WAL a second.
+    double period_ms() const override { return 0; }
 
     std::optional<Reading> measure(const Scene &scene, History &history) const override {
         if (scene.limits.replica_lag_ms <= 0 && scene.limits.replica_lag_bytes <= 0)
@@ -52,7 +53,8 @@ class ReplicaLag final : public Signal {
                       r.sync_state IN ('sync', 'quorum'),
                       r.replay_lsn - '0/0', pg_current_wal_flush_lsn() - r.replay_lsn,
                       extract(epoch FROM r.replay_lag) * 1000, extract(epoch FROM r.flush_lag) * 1000,
-                      pg_current_wal_flush_lsn() - '0/0', r.pid::text
+                      pg_current_wal_flush_lsn() - '0/0', r.pid::text,
+                      pg_current_wal_insert_lsn() - r.replay_lsn
                  FROM pg_stat_replication r
                 WHERE r.state IN ('streaming', 'catchup') AND r.replay_lsn IS NOT NULL
                   AND NOT EXISTS (SELECT FROM pg_replication_slots s
@@ -79,9 +81,11 @@ class ReplicaLag final : public Signal {
                 ms = std::max(ms, rows.number(row, 4));
             const std::string sender = rows.text(row, 7);
             const auto last = history.values.find(sender);
-            const double growth = last == history.values.end() ? 0 : bytes - last->second;
-            lags[sender] = bytes;
-            note(scene, rows, row, bytes, std::max(growth, 0.0), ms, worst);
+            // What is not flushed yet will come to the standby as well.
+            const double lag = rows.number(row, 8);
+            const double growth = last == history.values.end() ? 0 : lag - last->second;
+            lags[sender] = lag;
+            note(scene, rows, row, lag + std::max(growth, 0.0), ms, worst);
         }
         history.values = std::move(lags);
         if (behind && !grows && scene.now_ms - history.value > speak_after_ms) {
@@ -92,8 +96,8 @@ class ReplicaLag final : public Signal {
     }
 
   private:
-    static void note(const Scene &scene, const Rows &rows, size_t row, double bytes, double growth,
-                     double ms, std::optional<Reading> &worst) {
+    static void note(const Scene &scene, const Rows &rows, size_t row, double next_lag, double ms,
+                     std::optional<Reading> &worst) {
         const Limits &limits = scene.limits;
         const std::string standby = rows.text(row, 0);
         const auto take = [&](double load, double stop_at, std::string text) {
@@ -108,10 +112,12 @@ class ReplicaLag final : public Signal {
                  fmt::format("replica lag {} of standby {} (zdm.max_replica_lag {})", in_time(ms),
                              standby, in_time(limits.replica_lag_ms)));
         if (limits.replica_lag_bytes > 0)
-            take((bytes + growth) / limits.replica_lag_bytes, stop_at_budgets,
+            take(next_lag / limits.replica_lag_bytes, stop_at_budgets,
                  fmt::format("replica lag {} of standby {} (zdm.max_replica_lag_size {})",
-                             in_bytes(bytes), standby, in_bytes(limits.replica_lag_bytes)));
-        const double flush_ms = rows.boolean(row, 1) && bytes > 0 ? rows.number(row, 5) : 0;
+                             in_bytes(rows.number(row, 8)), standby,
+                             in_bytes(limits.replica_lag_bytes)));
+        const double flush_ms =
+            rows.boolean(row, 1) && rows.number(row, 3) > 0 ? rows.number(row, 5) : 0;
         if (limits.replica_lag_ms > 0 && flush_ms > 0)
             take(flush_ms / (limits.replica_lag_ms * synchronous_share),
                  std::numeric_limits<double>::infinity(),

@@ -90,8 +90,8 @@ typedef struct ZdmVerifyReport {
     bool rewritten;
     int64_t rows;
     int64_t discrepancies; /* all of this box, also those not stored */
-    int64_t old_given;     /* those of them with something in the old side */
-    int64_t new_given;     /* in the new side */
+    int64_t lost_with_old; /* those of them that lose something with the old side */
+    int64_t lost_with_new; /* with the new side */
     int stored;
     const ZdmDiscrepancy *found; /* at most limit; in the caller's memory context */
 } ZdmVerifyReport;
@@ -105,8 +105,8 @@ ErrorData *zdm_sync_reads(uint32_t relation, ZdmSyncArguments arguments, int *co
 /* One time box of a pass over one heap under a snapshot of its own: ACCESS SHARE. budget_us 0 = to
  * the end. Counts visible rows whose pair is not consistent (new = forward(old), or old =
  * reverse(new)). While the new side is trusted (soak) a row whose old side cannot hold the value
- * (reverse raised an error or gave NULL) is a discrepancy of class reverse as well, and one whose
- * value only the old side has, because forward raised an error, of class error. */
+ * (reverse raised an error or gave NULL) is a discrepancy of class reverse as well. Where only the
+ * old side has something the class is missing, or error where forward raises one. */
 ErrorData *zdm_verify_run(uint32_t relation, uint32_t relfilenode, ZdmSyncArguments arguments,
                           uint32_t next_block, uint32_t end_block, int64_t budget_us, int limit,
                           ZdmVerifyReport *report);
@@ -117,8 +117,8 @@ void zdm_breathe_beside(bool others);
 
 /* Makes the pairs of the row at (block, offset) equal again in the trusted direction, in place and
  * without firing user triggers; waits for the row under lock_timeout (the caller's session).
- * *repaired = false where the row is gone or already consistent, or the expression fails; nor is a
- * value made NULL in soak that only the old side has, because forward fails for it. */
+ * *repaired = false where the row is gone or already consistent, or the expression fails. In soak a
+ * value that only the old side has is not made NULL: the new side is computed from it. */
 ErrorData *zdm_repair_row(uint32_t relation, ZdmSyncArguments arguments, uint32_t block,
                           uint16_t offset, bool *repaired);
 

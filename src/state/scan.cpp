@@ -49,7 +49,22 @@ void delete_scans(const Migration &migration, const std::string &kind) {
             {migration.id, kind, migration.relation});
 }
 
-std::string unverified_heap(const Migration &migration) {
+// Of a scan of verify: the rows that count where that side is given up, 'old' or 'new'.
+#define ZDM_DIFFERING(given_up)                                    \
+    "CASE " given_up                                               \
+    " WHEN 'old' THEN lost_with_old WHEN 'new' THEN lost_with_new" \
+    " ELSE discrepancies END"
+
+namespace {
+
+const char *named(std::optional<Side> given_up) {
+    if (!given_up) return "";
+    return *given_up == Side::old_side ? "old" : "new";
+}
+
+}  // namespace
+
+std::string unverified_heap(const Migration &migration, std::optional<Side> given_up) {
     const Rows rows = catalog(
         R"(SELECT format('%I.%I', n.nspname, c.relname)
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -57,10 +72,11 @@ std::string unverified_heap(const Migration &migration) {
               AND c.oid = ANY ()" ZDM_TREE_OF("$2::oid") R"()
               AND NOT EXISTS (SELECT FROM zdm.scan s
                                WHERE s.migration = $1::bigint AND s.kind = 'verify' AND s.relation = c.oid
-                                 AND s.done AND s.discrepancies = 0
+                                 AND s.done
+                                 AND )" ZDM_DIFFERING("$4") R"( = 0
                                  AND s.sync_trigger = )" ZDM_SYNC_TRIGGER_OF("c.oid", "$3") R"()
             ORDER BY c.oid LIMIT 1)",
-        {migration.id, migration.relation, sync_trigger_name(migration.id)});
+        {migration.id, migration.relation, sync_trigger_name(migration.id), named(given_up)});
     return rows.empty() ? "" : rows.text(0, 0);
 }
 
@@ -178,12 +194,15 @@ void save_scan(const Migration &migration, const Scan &scan, const ScanProgress 
                   SET next_block = $3::bigint, busy_blocks = string_to_array($4, ' ')::bigint[],
                       rows_done = rows_done + $5::bigint, rows_hot = rows_hot + $6::bigint,
                       rows_moved = rows_moved + $7::bigint, discrepancies = discrepancies + $8::bigint,
+                      lost_with_old = lost_with_old + $11::bigint,
+                      lost_with_new = lost_with_new + $12::bigint,
                       busy_seconds = busy_seconds + $9::float8, done = $10::boolean,
                       updated_at = clock_timestamp()
                 WHERE migration = $1::bigint AND number = $2::integer)",
             {migration.id, static_cast<int64_t>(scan.number), static_cast<int64_t>(scan.next_block),
              fmt::format("{}", fmt::join(scan.busy_blocks, " ")), progress.rows, progress.rows_hot,
-             progress.rows_moved, progress.discrepancies, progress.busy_seconds, progress.done});
+             progress.rows_moved, progress.discrepancies, progress.busy_seconds, progress.done,
+             progress.lost_with_old, progress.lost_with_new});
 }
 
 MovedRows moved_since_vacuum(const Migration &migration, const Scan &scan) {
@@ -210,18 +229,18 @@ std::string other_backfill(const Migration &migration) {
     return rows.empty() ? "" : rows.text(0, 0);
 }
 
-int64_t scan_discrepancies(const Migration &migration) {
-    return catalog(R"(SELECT coalesce(sum(discrepancies), 0) FROM zdm.scan
-                       WHERE migration = $1::bigint AND kind = 'verify' AND root = $2::oid)",
-                   {migration.id, migration.relation})
+int64_t scan_discrepancies(const Migration &migration, std::optional<Side> given_up) {
+    return catalog("SELECT coalesce(sum(" ZDM_DIFFERING("$3") R"(), 0) FROM zdm.scan
+                     WHERE migration = $1::bigint AND kind = 'verify' AND root = $2::oid)",
+                   {migration.id, migration.relation, named(given_up)})
         .integer(0, 0);
 }
 
-void delete_differing_scans(const Migration &migration) {
+void delete_differing_scans(const Migration &migration, Side given_up) {
     catalog(
         R"(DELETE FROM zdm.scan WHERE migration = $1::bigint AND kind = 'verify' AND root = $2::oid
-                  AND discrepancies > 0)",
-        {migration.id, migration.relation});
+                  AND )" ZDM_DIFFERING("$3") " > 0",
+        {migration.id, migration.relation, named(given_up)});
 }
 
 }  // namespace zdm

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "state/mapping.hpp"
 #include "state/migration.hpp"
 
 namespace zdm {
@@ -29,6 +30,7 @@ struct ScanProgress {
     int64_t rows_hot = 0;
     int64_t rows_moved = 0;
     int64_t discrepancies = 0;
+    int64_t lost_with_old = 0, lost_with_new = 0;
     double busy_seconds = 0;
     bool done = false;
 };
@@ -41,8 +43,9 @@ int64_t refresh_scans(const Migration &migration, const std::string &kind);
 void delete_scans(const Migration &migration, const std::string &kind);
 
 // A heap of the migration's table of which nobody knows that the sync trigger has been there for
-// every write since it was verified; "" = there is none.
-std::string unverified_heap(const Migration &migration);
+// every write since it was verified; "" = there is none. Verified: no row differs; or in soak, none
+// that would lose something with the side that is given up.
+std::string unverified_heap(const Migration &migration, std::optional<Side> given_up = {});
 // The caller has made the sync trigger of all the migration's tables anew under a lock that lets
 // nobody write, and every heap was verified.
 void note_sync_triggers(const Migration &migration);
@@ -75,8 +78,9 @@ void save_scan(const Migration &migration, const Scan &scan, const ScanProgress 
 // trigger, so it would carry rows past the cursor of another one without filling them for it: only
 // one at a time may write on a table.
 std::string other_backfill(const Migration &migration);
-int64_t scan_discrepancies(const Migration &migration);
+// All rows that differ, or those that would lose something with that side.
+int64_t scan_discrepancies(const Migration &migration, std::optional<Side> given_up = {});
 // So that their heaps are looked at once more.
-void delete_differing_scans(const Migration &migration);
+void delete_differing_scans(const Migration &migration, Side given_up);
 
 }  // namespace zdm

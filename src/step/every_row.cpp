@@ -37,6 +37,7 @@ void refuse_out_of_sync(Turn &turn, Side given_up) {
 Outcome put_sync_triggers_back(Turn &turn, const Step &step) {
     return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
         for (const auto &scope : scopes_of(turn.migration)) {
+            if (sync_trigger_is_intact(scope.migration)) continue;
             drop_sync_trigger(scope);
             create_sync_trigger(scope);
         }
@@ -71,7 +72,8 @@ Outcome know_every_row(Turn &turn, const Step &step, Side given_up) {
 
 bool has_doubtful_rows(const Migration &migration, Side given_up) {
     for (const auto &seen : on_each_table(migration))
-        if (!unverified_heap(seen).empty() || has_unsynced_writes(seen, given_up)) return true;
+        if (!unverified_heap(seen, given_up).empty() || has_unsynced_writes(seen, given_up))
+            return true;
     return false;
 }
 

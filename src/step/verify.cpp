@@ -54,26 +54,32 @@ class Verify final : public StepKind {
     }
 
     // What follows a cutover keeps both sides equal as what comes before it does, so heaps are
-    // looked at again only where the sync trigger was away, or has left a note. One that is left
-    // while a pass is under way does not begin it anew, but has another one follow.
+    // looked at again only where the sync trigger was away, or has left a note. A note that comes
+    // while a pass is under way does not begin it anew: it has another one follow, where this one
+    // finds nothing.
     static Outcome run_again(Turn &turn, Side given_up) {
+        const Migration &migration = turn.migration;
         std::optional<Scan> scan;
-        int64_t discrepancies = 0;
+        int64_t lost = 0;
         in_turn(turn, [&] {
-            if (open_scans(turn.migration, "verify") == 0 &&
-                has_unsynced_writes(turn.migration, given_up)) {
-                delete_scans(turn.migration, "verify");
-                forget_unsynced_writes(turn.migration);
-            }
-            if (unverified_heap(turn.migration).empty()) return;
-            if (refresh_scans(turn.migration, "verify") > 0) resolve_discrepancies(turn.migration);
-            scan = next_scan(turn.migration, "verify");
+            const bool noted = has_unsynced_writes(migration, given_up);
+            if (!noted && unverified_heap(migration, given_up).empty()) return;
+            if (refresh_scans(migration, "verify") > 0) resolve_discrepancies(migration);
+            scan = next_scan(migration, "verify");
             if (scan) return;
-            discrepancies = scan_discrepancies(turn.migration);
-            delete_differing_scans(turn.migration);
+            lost = scan_discrepancies(migration, given_up);
+            delete_differing_scans(migration, given_up);
+            if (lost > 0 || !noted) return;
+            resolve_discrepancies(migration);
+            delete_scans(migration, "verify");
+            forget_unsynced_writes(migration);
+            refresh_scans(migration, "verify");
+            scan = next_scan(migration, "verify");
         });
-        if (scan) return run_heap(turn, *scan, given_up);
-        if (discrepancies > 0) raise_lost(turn.migration, discrepancies, given_up);
+        if (scan)
+            return run_heap(turn, *scan,
+                            "verifies rows that may have been written to one side alone");
+        if (lost > 0) raise_lost(migration, lost, given_up);
         return Outcome::finished();
     }
 
@@ -84,8 +90,7 @@ class Verify final : public StepKind {
         return ordinal;
     }
 
-    // Every row that differs counts, or only those with something in the side that is given up.
-    static Outcome run_heap(Turn &turn, Scan scan, std::optional<Side> given_up = {}) {
+    static Outcome run_heap(Turn &turn, Scan scan, const std::string &why = "") {
         const SyncArguments arguments(turn.mapping, turn.migration, turn.migration.soaking());
         const double began_ms = zdm_now_ms();
         check(zdm_report_activity(fmt::format("zdm verify of {}", scan.relation_name).c_str()));
@@ -109,15 +114,15 @@ class Verify final : public StepKind {
                 scan.next_block = report.next_block;
                 ScanProgress progress;
                 progress.rows = report.rows;
-                progress.discrepancies = !given_up                     ? report.discrepancies
-                                         : *given_up == Side::old_side ? report.old_given
-                                                                       : report.new_given;
+                progress.discrepancies = report.discrepancies;
+                progress.lost_with_old = report.lost_with_old;
+                progress.lost_with_new = report.lost_with_new;
                 progress.busy_seconds = (zdm_now_ms() - box_ms + slept_ms) / 1000;
                 progress.done = report.done;
                 save_scan(turn.migration, scan, progress);
             });
             if (report.done || report.rewritten || yield) return Outcome::more();
-            note_slowness(turn, "");
+            note_slowness(turn, why);
             slept_ms = pace(turn, {zdm_now_ms() - box_ms, report.rows, false});
         }
     }
@@ -143,13 +148,15 @@ class Verify final : public StepKind {
     [[noreturn]] static void raise_lost(const Migration &migration, int64_t count, Side given_up) {
         const bool contracts = given_up == Side::old_side;
         raise(sqlstate::discrepancies, {},
-              "{} cannot be {}: {} row{} differ{} between old and new, and what the {} side of {} "
-              "has would be lost (SELECT * FROM zdm.discrepancy WHERE name = {}); correct {}, or "
-              "SELECT zdm.repair({}) where the new side is right, then SELECT zdm.resume({})",
+              "{} cannot be {}: {} row{} differ{} between old and new, and what {} in the {} "
+              "side would be lost (SELECT * FROM zdm.discrepancy WHERE name = {}); correct {}, "
+              "or SELECT zdm.repair({}){}, then SELECT zdm.resume({})",
               described(migration), contracts ? "contracted" : "reverted", count,
-              count == 1 ? "" : "s", count == 1 ? "s" : "", contracts ? "old" : "new",
-              count == 1 ? "it" : "them", Literal(migration.name), count == 1 ? "it" : "them",
-              Literal(migration.name), Literal(migration.name));
+              count == 1 ? "" : "s", count == 1 ? "s" : "", count == 1 ? "it has" : "they have",
+              contracts ? "old" : "new", Literal(migration.name), count == 1 ? "it" : "them",
+              Literal(migration.name),
+              contracts ? " and set the old column to NULL where the class is error" : "",
+              Literal(migration.name));
     }
 } const verify;
 
