@@ -77,13 +77,14 @@ CALL zdm.wait('doubted', 'soak', 60);
 ALTER TABLE doubted DISABLE TRIGGER USER;
 UPDATE doubted SET zdm_old_v = 70 WHERE id = 7;
 UPDATE doubted SET v = 80 WHERE id = 8;
+UPDATE doubted SET v = 3000000000 WHERE id = 9;
 INSERT INTO doubted (id, zdm_old_v) VALUES (11, 110);
 SELECT zdm.contract('doubted');
 CALL zdm.wait('doubted', 'done', 60);
 SELECT key, class, old_value, expected_value, actual_value FROM zdm.discrepancy WHERE name = 'doubted' AND resolved_at IS NULL ORDER BY key ->> 'id';
 SELECT zdm.repair('doubted'), zdm.resume('doubted');
 CALL zdm.wait('doubted', 'done', 60);
-SELECT * FROM doubted WHERE id IN (7, 8, 11) ORDER BY id;
+SELECT * FROM doubted WHERE id IN (7, 8, 9, 11) ORDER BY id;
 -- Several tables: the note of each is its own, also when zdm.verify has looked.
 CREATE TABLE owner (id text PRIMARY KEY);
 CREATE TABLE pet (id integer PRIMARY KEY, owner text REFERENCES owner);
@@ -96,12 +97,29 @@ INSERT INTO pet (id, zdm_old_owner) VALUES (11, 'stray');
 SELECT zdm.verify('owner');
 SELECT zdm.contract('owner');
 CALL zdm.wait('owner', 'done', 60);
+-- Nor is it let through where the foreign key of before would have an orphan.
+SELECT zdm.revert('owner');
+CALL zdm.wait('owner', 'ready', 60);
 -- A value that nobody wants
 SELECT zdm.repair('owner');
 UPDATE pet SET zdm_old_owner = NULL WHERE id = 11;
-SELECT zdm.resume('owner');
+SELECT zdm.contract('owner');
 CALL zdm.wait('owner', 'done', 60);
 SELECT id, owner, pg_typeof(owner) FROM pet WHERE id > 9 ORDER BY id;
 DROP TABLE pet, owner;
+-- An update of what the expression reads besides does not take the only value away.
+CREATE TABLE scaled (id integer PRIMARY KEY, v text, factor integer);
+INSERT INTO scaled SELECT g, g::text, 2 FROM generate_series(1, 10) AS g;
+SELECT zdm.change_type('scaled', 'v', 'integer', forward => 'v::integer * factor', reverse => '(v / factor)::text', name => 'scaled');
+SELECT zdm.cutover('scaled');
+CALL zdm.wait('scaled', 'soak', 60);
+UPDATE scaled SET zdm_old_v = 'five' WHERE id = 5;
+UPDATE scaled SET factor = 3 WHERE id IN (5, 6);
+SELECT id, zdm_old_v, v, factor FROM scaled WHERE id IN (5, 6) ORDER BY id;
+UPDATE scaled SET zdm_old_v = '5' WHERE id = 5;
+SELECT zdm.contract('scaled');
+CALL zdm.wait('scaled', 'done', 60);
+SELECT id, v, factor FROM scaled WHERE id IN (5, 6) ORDER BY id;
+DROP TABLE scaled;
 DROP TABLE priced, doubted;
 DROP EXTENSION zdm;

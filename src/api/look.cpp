@@ -44,6 +44,7 @@ int64_t verify_table(const Migration &migration) {
               AND c.oid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
             ORDER BY c.oid)",
         {migration.relation});
+    const bool either_may_lack = forget_unsynced_writes(migration);
     int64_t count = 0, lost = 0;
     for (size_t row = 0; row < heaps.size(); ++row) {
         ZdmVerifyReport report{};
@@ -58,16 +59,14 @@ int64_t verify_table(const Migration &migration) {
     }
     // A cutover or a contract may be on its way, and the notes that are gone may be those of the
     // rows found.
-    if (lost > 0) note_unsynced_write(migration);
+    if (lost > 0 || (either_may_lack && count > 0))
+        note_unsynced_write(migration, !either_may_lack);
     return count;
 }
 
 int64_t verify_tables(const Migration &migration) {
     int64_t count = 0;
-    for (const auto &seen : on_each_table(migration)) {
-        forget_unsynced_writes(seen);
-        count += verify_table(seen);
-    }
+    for (const auto &seen : on_each_table(migration)) count += verify_table(seen);
     return count;
 }
 

@@ -113,6 +113,11 @@ HeapTuple on_update(Write &write, TupleTableSlot *before) {
         sync_changed(program->old_side.count, program->old_side.columns, before, write.row);
     bool new_changed =
         sync_changed(program->new_side.count, program->new_side.columns, before, write.row);
+    // The only value that there is: looked at again, and noted again, for a pass may miss a row
+    // that moves.
+    if (!old_changed && !new_changed && sync_only_old_has_it(program, before) &&
+        !sync_consistent(program, before))
+        return from_old(write);
     if (!old_changed && !new_changed && program->other_count > 0 &&
         sync_changed(program->other_count, program->others, before, write.row))
         (program->trust_new ? new_changed : old_changed) = true;

@@ -118,7 +118,8 @@ void zdm_breathe_beside(bool others);
 /* Makes the pairs of the row at (block, offset) equal again in the trusted direction, in place and
  * without firing user triggers; waits for the row under lock_timeout (the caller's session).
  * *repaired = false where the row is gone or already consistent, or the expression fails. In soak a
- * value that only the old side has is not made NULL: the new side is computed from it. */
+ * value that only the old side has is not made NULL: the new side is computed from it, but not
+ * where a foreign key stands on that. What reverse fails for leaves the old side NULL. */
 ErrorData *zdm_repair_row(uint32_t relation, ZdmSyncArguments arguments, uint32_t block,
                           uint16_t offset, bool *repaired);
 

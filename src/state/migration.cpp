@@ -156,17 +156,20 @@ std::optional<Migration> lock_latest_migration(const std::string &name) {
     return load_migration(seen->id);
 }
 
-void set_phase(const Migration &migration, Phase phase) {
+void hold_on_way_to_done(const Migration &migration) {
     hold_migration(migration);
-    // The last moment: somebody may have called it off since the worker looked, and there is no way
-    // back from done. The step that was to be the last one is rolled back, and the worker looks
-    // anew.
-    if (phase == Phase::done &&
-        catalog("SELECT FROM zdm.migration WHERE id = $1::bigint AND target = 'done'",
+    if (catalog("SELECT FROM zdm.migration WHERE id = $1::bigint AND target = 'done'",
                 {migration.id})
             .empty())
         raise(sqlstate::lock_not_available, {}, "{}: called off at the last moment",
               described(migration));
+}
+
+void set_phase(const Migration &migration, Phase phase) {
+    if (phase == Phase::done)
+        hold_on_way_to_done(migration);
+    else
+        hold_migration(migration);
     catalog(R"(UPDATE zdm.migration
                   SET phase = $2, updated_at = clock_timestamp(),
                       state = CASE WHEN $2 = target THEN 'idle' WHEN state = 'paused' THEN state ELSE 'running' END,

@@ -61,6 +61,9 @@ void insert_table(const Migration &seen_by_table);
 // for minutes. So the worker never waits for it: hold_migration raises 55P03 at once where somebody
 // has it, and comes before any lock on a table; the setters below do the same. A caller waits.
 void hold_migration(const Migration &migration);
+// The same before something that there is no way back from: somebody may have called it off since
+// the worker looked. Then it raises 55P03 too, and the worker looks anew.
+void hold_on_way_to_done(const Migration &migration);
 std::optional<Migration> lock_latest_migration(const std::string &name);
 
 void set_phase(const Migration &migration, Phase phase);  // with event and NOTIFY

@@ -236,7 +236,7 @@ int64_t scan_discrepancies(const Migration &migration, std::optional<Side> given
         .integer(0, 0);
 }
 
-void delete_differing_scans(const Migration &migration, Side given_up) {
+void delete_differing_scans(const Migration &migration, std::optional<Side> given_up) {
     catalog(
         R"(DELETE FROM zdm.scan WHERE migration = $1::bigint AND kind = 'verify' AND root = $2::oid
                   AND )" ZDM_DIFFERING("$3") " > 0",

@@ -81,6 +81,6 @@ std::string other_backfill(const Migration &migration);
 // All rows that differ, or those that would lose something with that side.
 int64_t scan_discrepancies(const Migration &migration, std::optional<Side> given_up = {});
 // So that their heaps are looked at once more.
-void delete_differing_scans(const Migration &migration, Side given_up);
+void delete_differing_scans(const Migration &migration, std::optional<Side> given_up);
 
 }  // namespace zdm

@@ -15,24 +15,29 @@ bool has_unsynced_writes(const Migration &migration) {
                 .empty();
 }
 
-bool has_unsynced_writes(const Migration &migration, Side given_up) {
+bool has_unsynced_writes(const Migration &migration, std::optional<Side> given_up) {
     return !catalog(R"(SELECT FROM zdm.unsynced_write u
                         WHERE u.migration = $1::bigint
                           AND u.relation = ANY ()" ZDM_TREE_OF("$2::oid") R"()
                           AND (NOT u.old_has_it OR $3::boolean)
                         LIMIT 1)",
-                    {migration.id, migration.relation, given_up == Side::old_side})
+                    {migration.id, migration.relation, given_up != Side::new_side})
                 .empty();
 }
 
-void forget_unsynced_writes(const Migration &migration) {
+bool forget_unsynced_writes(const Migration &migration) {
     // Some may be held by a caller's open zdm.verify; nobody waits for it.
-    catalog(R"(DELETE FROM zdm.unsynced_write
+    const Rows forgotten = catalog(
+        R"(WITH forgotten AS (
+           DELETE FROM zdm.unsynced_write
                 WHERE ctid = ANY (ARRAY(SELECT u.ctid FROM zdm.unsynced_write u
                                          WHERE u.migration = $1::bigint
                                            AND u.relation = ANY ()" ZDM_TREE_OF("$2::oid") R"()
-                                           FOR UPDATE SKIP LOCKED)))",
-            {migration.id, migration.relation});
+                                           FOR UPDATE SKIP LOCKED))
+           RETURNING old_has_it)
+           SELECT coalesce(bool_or(NOT old_has_it), false) FROM forgotten)",
+        {migration.id, migration.relation});
+    return forgotten.boolean(0, 0);
 }
 
 void forget_unsynced_writes_of_finished() {
@@ -44,9 +49,9 @@ void forget_unsynced_writes_of_finished() {
                                            FOR UPDATE SKIP LOCKED)))");
 }
 
-void note_unsynced_write(const Migration &migration) {
-    catalog("INSERT INTO zdm.unsynced_write VALUES ($1::bigint, $2::oid, true)",
-            {migration.id, migration.relation});
+void note_unsynced_write(const Migration &migration, bool old_has_it) {
+    catalog("INSERT INTO zdm.unsynced_write VALUES ($1::bigint, $2::oid, $3::boolean)",
+            {migration.id, migration.relation, old_has_it});
 }
 
 }  // namespace zdm

@@ -8,6 +8,8 @@
 // have come to the row after all. Under the lock of a cutover no writer is left, so none is missed.
 #pragma once
 
+#include <optional>
+
 #include "state/mapping.hpp"
 #include "state/migration.hpp"
 
@@ -20,11 +22,13 @@ bool has_unsynced_writes(const Migration &migration);
 // As one of its tables sees the migration.
 // With the side given up they may lose a value: with the old one all, with the new one those that a
 // trigger has left whose expressions did not fit the table, and which so has filled neither.
-bool has_unsynced_writes(const Migration &migration, Side given_up);
-void forget_unsynced_writes(const Migration &migration);
+// Empty: with either.
+bool has_unsynced_writes(const Migration &migration, std::optional<Side> given_up);
+// True: there was one that has filled neither side.
+bool forget_unsynced_writes(const Migration &migration);
 void forget_unsynced_writes_of_finished();
 
 // By zdm.verify, which has taken notes away and has found rows that differ.
-void note_unsynced_write(const Migration &migration);
+void note_unsynced_write(const Migration &migration, bool old_has_it);
 
 }  // namespace zdm

@@ -2,6 +2,7 @@
 // zdm is left on the table, and nothing can be reverted.
 #include "carry/generated.hpp"
 #include "carry/plan.hpp"
+#include "state/discrepancy.hpp"
 #include "step/every_row.hpp"
 #include "step/lock.hpp"
 #include "step/sync_trigger.hpp"
@@ -30,6 +31,7 @@ class Contract final : public StepKind {
                     query(fmt::format("ALTER TABLE {} DROP COLUMN {}", scope.table,
                                       Identifier(column.soak_name)));
             }
+            resolve_discrepancies(turn.migration);  // what the old side could not hold
             set_phase(turn.migration, Phase::done);
             return Outcome::finished();
         });

@@ -1,5 +1,7 @@
 #include "step/every_row.hpp"
 
+#include <algorithm>
+
 #include "carry/plan.hpp"
 #include "state/event.hpp"
 #include "state/scan.hpp"
@@ -13,6 +15,22 @@
 namespace zdm {
 
 namespace {
+
+// Revert puts these back on the old side without a look at it, for each row's old side is made of
+// its new one.
+bool is_proved_by_new_side(const Carried &carried) {
+    return carried.carrier == "foreign_key" || carried.carrier == "foreign_key_to" ||
+           (carried.keep_old && carried.definition.rfind("CREATE UNIQUE ", 0) == 0);
+}
+
+// Where a row's old side alone may break a key no row may differ: nothing.
+std::optional<Side> given_up_on(const Migration &table, Side given_up) {
+    const auto carried = load_carried(table);
+    if (given_up == Side::new_side &&
+        std::any_of(carried.begin(), carried.end(), is_proved_by_new_side))
+        return std::nullopt;
+    return given_up;
+}
 
 const char *done_with(Side given_up) {
     return given_up == Side::new_side ? "reverted" : "contracted";
@@ -63,17 +81,22 @@ Outcome know_every_row(Turn &turn, const Step &step, Side given_up) {
     for (const auto &seen : tables) {
         Turn at_table = turn;
         at_table.migration = seen;
-        in_turn(at_table, [&] { at_table.mapping = load_mapping(seen); });
-        const Outcome outcome = verify_again(at_table, given_up);
+        std::optional<Side> given_up_here;
+        in_turn(at_table, [&] {
+            at_table.mapping = load_mapping(seen);
+            given_up_here = given_up_on(seen, given_up);
+        });
+        const Outcome outcome = verify_again(at_table, given_up_here);
         if (!outcome.is_done()) return outcome;
     }
     return Outcome::finished();
 }
 
 bool has_doubtful_rows(const Migration &migration, Side given_up) {
-    for (const auto &seen : on_each_table(migration))
-        if (!unverified_heap(seen, given_up).empty() || has_unsynced_writes(seen, given_up))
-            return true;
+    for (const auto &seen : on_each_table(migration)) {
+        const auto side = given_up_on(seen, given_up);
+        if (!unverified_heap(seen, side).empty() || has_unsynced_writes(seen, side)) return true;
+    }
     return false;
 }
 

@@ -206,7 +206,8 @@ class Swap final : public StepKind {
                 // What zdm.verify has found in soak may be mended by now, or not. And the new side
                 // may lack what the old one has.
                 const bool differs = !open_discrepancies(turn.migration).empty() ||
-                                     has_unsynced_writes(turn.migration);
+                                     has_unsynced_writes(turn.migration) ||
+                                     !any_unverified_heap(turn.migration).empty();
                 if (differs) reset_steps_from(turn.migration, ordinal_of(turn.migration, "verify"));
                 set_phase(turn.migration, differs ? Phase::verify : Phase::ready);
                 return Outcome::finished();

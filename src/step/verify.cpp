@@ -57,7 +57,7 @@ class Verify final : public StepKind {
     // looked at again only where the sync trigger was away, or has left a note. A note that comes
     // while a pass is under way does not begin it anew: it has another one follow, where this one
     // finds nothing.
-    static Outcome run_again(Turn &turn, Side given_up) {
+    static Outcome run_again(Turn &turn, std::optional<Side> given_up) {
         const Migration &migration = turn.migration;
         std::optional<Scan> scan;
         int64_t lost = 0;
@@ -145,23 +145,30 @@ class Verify final : public StepKind {
             Literal(migration.name), Literal(migration.name), Literal(migration.name));
     }
 
-    [[noreturn]] static void raise_lost(const Migration &migration, int64_t count, Side given_up) {
+    [[noreturn]] static void raise_lost(const Migration &migration, int64_t count,
+                                        std::optional<Side> given_up) {
         const bool contracts = given_up == Side::old_side;
         raise(sqlstate::discrepancies, {},
-              "{} cannot be {}: {} row{} differ{} between old and new, and what {} in the {} "
-              "side would be lost (SELECT * FROM zdm.discrepancy WHERE name = {}); correct {}, "
-              "or SELECT zdm.repair({}){}, then SELECT zdm.resume({})",
+              "{} cannot be {}: {} row{} differ{} between old and new, and {} (SELECT * FROM "
+              "zdm.discrepancy WHERE name = {}); correct {}, or SELECT zdm.repair({}){}, then "
+              "SELECT zdm.resume({})",
               described(migration), contracts ? "contracted" : "reverted", count,
-              count == 1 ? "" : "s", count == 1 ? "s" : "", count == 1 ? "it has" : "they have",
-              contracts ? "old" : "new", Literal(migration.name), count == 1 ? "it" : "them",
-              Literal(migration.name),
-              contracts ? " and set the old column to NULL where the class is error" : "",
+              count == 1 ? "" : "s", count == 1 ? "s" : "",
+              contracts  ? "what the old side has would be lost"
+              : given_up ? "what the new side has would be lost"
+                         : "would be lost, or break a key of the old side",
+              Literal(migration.name), count == 1 ? "it" : "them", Literal(migration.name),
+              given_up == Side::new_side
+                  ? ""
+                  : " and set the old column to NULL where the class is error",
               Literal(migration.name));
     }
 } const verify;
 
 }  // namespace
 
-Outcome verify_again(Turn &turn, Side given_up) { return Verify::run_again(turn, given_up); }
+Outcome verify_again(Turn &turn, std::optional<Side> given_up) {
+    return Verify::run_again(turn, given_up);
+}
 
 }  // namespace zdm

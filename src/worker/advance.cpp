@@ -172,8 +172,10 @@ int64_t take_turn(const Migration &migration, bool alone, Pacer &pacer) {
         turn.migration = on_table(migration, move.step->relation);
         move.step->sql = under_present_name(*move.step, turn.migration.relation);
         turn.mapping = load_mapping(turn.migration);
-        if (!move.backwards && move.step->state != "running")
+        if (!move.backwards && move.step->state != "running") {
+            if (move.step->phase == Phase::done) hold_on_way_to_done(migration);
             set_step_state(migration, *move.step, "running");
+        }
     });
     if (at_ready || needless) return 0;
     if (!move.step) {
