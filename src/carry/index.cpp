@@ -19,7 +19,7 @@ class Index final : public Carrier {
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         const Rows rows = query(
-            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique, i.indisreplident, i.indisclustered
+            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique
                  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                 WHERE i.indrelid = $1::oid
                   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))

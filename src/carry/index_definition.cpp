@@ -130,7 +130,7 @@ Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &in
 
 void set_unique(const CarryScope &scope, const Carried &carried, const std::string &index,
                 bool unique) {
-    if (carried.definition.rfind("CREATE UNIQUE ", 0) != 0) return;
+    if (!makes_unique_index(carried.definition)) return;
     const auto found = find_index(scope.migration.relation, index);
     if (!found)
         raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
@@ -176,6 +176,10 @@ void rename_index_columns(const std::vector<std::string> &renames, bool of_parti
 }
 
 }  // namespace
+
+bool makes_unique_index(const std::string &definition) {
+    return definition.rfind("CREATE UNIQUE ", 0) == 0;
+}
 
 bool can_stay_in_soak(const CarryScope &scope, uint32_t index) {
     if (scope.mapping.reverse_is_identity()) return true;

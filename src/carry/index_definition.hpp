@@ -24,6 +24,7 @@ struct IndexPlace {
 std::string index_definition(const CarryScope &scope, uint32_t index, const IndexPlace &place,
                              Side side, Names names);
 
+bool makes_unique_index(const std::string &definition);
 Step create_index_step(Phase phase, const std::string &index, const std::string &definition);
 Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &index);
 // Whether the index, of the old side, can fail no write of the new one in soak: by an expression or

@@ -1,7 +1,7 @@
-// Repair of one row: the untrusted side is computed from the trusted one again; but where that one
-// has nothing in soak, it from the old one, for that is all there is. In the session of
-// whoever asks, so it may wait for the row, under that session's lock_timeout. No user trigger
-// fires.
+// Repair of one row: the untrusted side is computed from the trusted one again. Where only the old
+// one has something in soak, the new one is computed from that, which is all there is. In the
+// session of whoever asks, so it may wait for the row, under that session's lock_timeout. No user
+// trigger fires.
 //
 // Hot path rules: no exceptions, no destructors, longjmp may pass.
 #include "hot/hot.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "carry/index_definition.hpp"
 #include "carry/plan.hpp"
 #include "state/event.hpp"
 #include "state/scan.hpp"
@@ -20,7 +21,7 @@ namespace {
 // its new one.
 bool is_proved_by_new_side(const Carried &carried) {
     return carried.carrier == "foreign_key" || carried.carrier == "foreign_key_to" ||
-           (carried.keep_old && carried.definition.rfind("CREATE UNIQUE ", 0) == 0);
+           (carried.keep_old && makes_unique_index(carried.definition));
 }
 
 // Where a row's old side alone may break a key no row may differ: nothing.

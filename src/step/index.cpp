@@ -3,6 +3,7 @@
 // Both wait for old transactions, but behind SHARE UPDATE EXCLUSIVE, which no reader or writer
 // queues for. An interrupted build leaves an invalid index (which may already refuse writes that
 // break a unique one): it is dropped before the next attempt, and at once where the build failed.
+#include "carry/index_definition.hpp"
 #include "state/discrepancy.hpp"
 #include "state/index.hpp"
 #include "step/disk_room.hpp"
@@ -30,8 +31,6 @@ void drop_half_built(Turn &turn, const std::string &name) {
     if (index && !index->valid) drop_index_now(*index);
 }
 
-bool is_unique(const std::string &statement) { return statement.rfind("CREATE UNIQUE ", 0) == 0; }
-
 Outcome finish(Turn &turn, const Step &step) {
     note_slowness(turn, "");
     in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
@@ -55,11 +54,12 @@ class CreateIndex final : public StepKind {
                 run_utility(step.sql);
             } catch (Error &error) {
                 if (error.sqlstate() != "57P01") drop_half_built(turn, step.object);
-                if (error.sqlstate() == "23505" && is_unique(step.sql))
+                if (error.sqlstate() == "23505" && makes_unique_index(step.sql))
                     raise_duplicates(turn, turn.migration.relation, step.sql);
                 throw;
             }
-            if (is_unique(step.sql)) in_turn(turn, [&] { resolve_discrepancies(turn.migration); });
+            if (makes_unique_index(step.sql))
+                in_turn(turn, [&] { resolve_discrepancies(turn.migration); });
         }
         return finish(turn, step);
     }
