@@ -77,6 +77,10 @@ std::vector<Dependent> dependents_of(const CarryScope &scope,
                                 AND EXISTS (SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgparentid <> 0))))
               AND NOT (d.classid = 'pg_trigger'::regclass
                        AND EXISTS (SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgname LIKE '~zdm\_sync\_%'))
+              -- A guard of generated columns is gone after the swap.
+              AND NOT (d.classid = 'pg_class'::regclass
+                       AND EXISTS (SELECT FROM pg_class i JOIN zdm.step s ON s.object = i.relname
+                                    WHERE i.oid = d.objid AND s.kind = 'guard_generated'))
             ORDER BY 1, 2, 3)",
         {scope.migration.relation, fmt::format("{}", fmt::join(names, "\x01"))});
     std::vector<Dependent> dependents;

@@ -1,6 +1,7 @@
-// Stored generated columns that read the column: they stay where they are, and get the expression
-// over the new column at cutover. No row is written, which is sound only where every row's value is
-// what the other expression gives: bit for bit, for nothing may change in silence. A rename cannot
+// Generated columns that read the column: they stay where they are, and get the expression over the
+// new column at cutover. No row is written, which is sound only where every row's value is what the
+// other expression gives: bit for bit, for nothing may change in silence. That of a virtual one is
+// not in the row, and no index may read it: there the two expressions are compared. A rename cannot
 // differ. Else rows are compared in phase build, so that whoever waits for ready knows; and because
 // rows are written after that, a partial index of those that differ is built just before the swap,
 // which then finds it empty under its lock. The same before a revert. Such an index exists for that
@@ -52,7 +53,7 @@ std::vector<Generation> generations(const CarryScope &scope,
              FROM pg_attrdef f JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
              JOIN pg_class c ON c.oid = f.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE f.adrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
-              AND g.attgenerated = 's'
+              AND g.attgenerated <> ''
               AND EXISTS (SELECT FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
                            WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjid = f.adrelid
                              AND a.attnum <> g.attnum AND a.attname = ANY (string_to_array($2, E'\x01')))
@@ -153,7 +154,7 @@ class GeneratedColumn final : public Carrier {
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
         if (!may_differ(carried)) return {};
         return {guard(scope, carried, old_name(scope, carried),
-                      differing(scope, carried.object, old_expression(scope, carried)))};
+                      differing_from_old(scope, carried))};
     }
 
     // A cutover that was called for and called off has left it; on a partition also where that is
@@ -177,7 +178,7 @@ class GeneratedColumn final : public Carrier {
         if (!index || !index->valid) return -1;
         const std::string condition =
             to_new ? carried.shadow_definition
-                   : differing(scope, carried.object, old_expression(scope, carried));
+                   : differing_from_old(scope, carried);
         const Rows before = query("SELECT current_setting('enable_seqscan')");
         query("SET LOCAL enable_seqscan = off");
         const int64_t count = query(fmt::format("SELECT count(*) FROM {}{}{}",
@@ -232,7 +233,8 @@ class GeneratedColumn final : public Carrier {
                         generation.reads};
         if (may_differ) {
             carried.shadow = new_object_name(scope.migration.id, guard_name(carried));
-            carried.shadow_definition = differing(scope, generation.column, counterpart);
+            carried.shadow_definition =
+                differing(scope, generation.column, generation.expression, counterpart);
         }
         return carried;
     }
@@ -281,9 +283,13 @@ class GeneratedColumn final : public Carrier {
         return scope;
     }
 
-    static std::string old_expression(const CarryScope &scope, const Carried &carried) {
-        return rebound(as_before(scope), carried.definition, Side::old_side, Names::soak,
-                       object_of(carried.object));
+    // In soak.
+    static std::string differing_from_old(const CarryScope &scope, const Carried &carried) {
+        const auto over = [&](Side side) {
+            return rebound(as_before(scope), carried.definition, side, Names::soak,
+                           object_of(carried.object));
+        };
+        return differing(scope, carried.object, over(Side::new_side), over(Side::old_side));
     }
 
     static Step guard(const CarryScope &scope, const Carried &carried, const std::string &index,
@@ -302,10 +308,10 @@ class GeneratedColumn final : public Carrier {
         return step;
     }
 
-    // That a row's value is not, bit for bit, what the expression would give when it is assigned to
-    // the column. A cast cuts off what an assignment refuses.
+    // That a row's value, which one expression has given, is not, bit for bit, what the other would
+    // give when it is assigned to the column. A cast cuts off what an assignment refuses.
     static std::string differing(const CarryScope &scope, const std::string &column,
-                                 const std::string &expression) {
+                                 const std::string &present, const std::string &expression) {
         const Rows rows = catalog(
             R"(WITH RECURSIVE t AS (
                    SELECT a.atttypid AS oid, a.atttypmod AS typmod FROM pg_attribute a
@@ -313,20 +319,23 @@ class GeneratedColumn final : public Carrier {
                    UNION ALL
                    SELECT d.typbasetype, CASE WHEN d.typtypmod >= 0 THEN d.typtypmod ELSE t.typmod END
                      FROM t JOIN pg_type d ON d.oid = t.oid AND d.typtype = 'd')
-               SELECT (SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2),
-                      format_type(b.oid, b.typmod),
+               SELECT format_type(a.atttypid, a.atttypmod), a.attgenerated = 'v', format_type(b.oid, b.typmod),
                       CASE WHEN b.typmod >= 0
                            THEN CASE b.oid WHEN 1042 THEN 'bpchar' WHEN 1043 THEN 'varchar' WHEN 1560 THEN 'varbit' WHEN 1562 THEN 'varbit' END END
-                 FROM t b JOIN pg_type p ON p.oid = b.oid WHERE p.typtype <> 'd')",
+                 FROM t b JOIN pg_type p ON p.oid = b.oid AND p.typtype <> 'd'
+                 JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attname = $2)",
             {scope.migration.relation, column});
+        const std::string &type = rows.text(0, 0);
+        const std::string value = rows.boolean(0, 1) ? fmt::format("({})::{}", present, type)
+                                                     : quote(Identifier(column));
         const std::string cut =
             fmt::format("ROW({})::record OPERATOR(pg_catalog.*=) ROW(({})::{})::record",
-                        Identifier(column), expression, rows.text(0, 0));
-        if (!rows.null_text(0, 2)) return fmt::format("NOT ({})", cut);
+                        value, expression, type);
+        if (!rows.null_text(0, 3)) return fmt::format("NOT ({})", cut);
         return fmt::format(
             "NOT ({} AND pg_catalog.length(({})::{}) IS NOT DISTINCT FROM "
             "pg_catalog.length(({})::{}))",
-            cut, expression, rows.text(0, 2), expression, rows.text(0, 1));
+            cut, expression, rows.text(0, 3), expression, rows.text(0, 2));
     }
 } const generated_carrier;
 
