@@ -36,7 +36,7 @@ CALL zdm.wait('p', 'done', 60);
 \d m
 \d m32
 SELECT tgname FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('m'));
--- An index that a partition alone has comes along; a constraint of its own does not.
+-- An index that a partition alone has comes along (carry_partition.sql has all else that it may have).
 CREATE INDEX m1_v ON m1 (v) WHERE v > 0;
 SELECT zdm.change_type('m', 'v', 'numeric', name => 'alone');
 CALL zdm.wait('alone', 'ready', 60);
@@ -48,8 +48,5 @@ CALL zdm.wait('alone', 'ready', 60);
 \d m1
 SELECT zdm.abort('alone');
 CALL zdm.wait('alone', 'aborted', 60);
-DROP INDEX m1_v;
-ALTER TABLE m1 ADD CONSTRAINT m1_v UNIQUE (id, v);
-SELECT zdm.change_type('m', 'v', 'numeric');
 DROP TABLE m;
 DROP EXTENSION zdm;

@@ -45,6 +45,20 @@ CarryScope carry_scope(const Migration &migration, const Mapping &mapping) {
             migration.soaking()};
 }
 
+CarryScope scope_of(const CarryScope &table, const Carried &carried) {
+    if (carried.related == 0) return table;
+    Migration seen = table.migration;
+    seen.relation = carried.related;
+    CarryScope partition = carry_scope(seen, table.mapping);
+    partition.soak_names = table.soak_names;
+    return partition;
+}
+
+std::vector<Step> on(const CarryScope &scope, std::vector<Step> steps) {
+    for (auto &step : steps) step.relation = scope.migration.relation;
+    return steps;
+}
+
 std::vector<CarryScope> scopes_of(const Migration &migration) {
     std::vector<CarryScope> scopes;
     for (const auto &seen : on_each_table(migration))

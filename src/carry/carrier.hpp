@@ -40,6 +40,16 @@ struct CarryScope {
 CarryScope carry_scope(const Migration &migration, const Mapping &mapping);
 std::vector<CarryScope> scopes_of(const Migration &migration);  // of all its tables, by OID
 
+// What a partition has for itself is carried with Carried::related: the scope on that partition, or
+// on the table itself where that is 0.
+CarryScope scope_of(const CarryScope &table, const Carried &carried);
+// Steps that work on that scope's table.
+std::vector<Step> on(const CarryScope &scope, std::vector<Step> steps);
+// Which of them a statement's row (OID) is about, for Carried::related.
+inline uint32_t partition_of(const CarryScope &table, uint32_t relation) {
+    return relation == table.migration.relation ? 0 : relation;
+}
+
 // Names before cutover, or from cutover on: what a definition is written for.
 enum class Names { before, soak };
 

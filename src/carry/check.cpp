@@ -1,6 +1,6 @@
 // CHECK constraints: the same condition on the new column, NOT VALID first, validated online, under
 // the old name from cutover on. The old column is set free; revert proves its condition again
-// first.
+// first. Those that a partition has for itself too.
 #include "carry/carrier.hpp"
 #include "state/names.hpp"
 
@@ -13,6 +13,7 @@ class Check final : public Carrier {
   public:
     const char *name() const override { return "check"; }
     int rank() const override { return 40; }
+    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
 
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
@@ -21,53 +22,60 @@ class Check final : public Carrier {
         const Rows rows = query(
             R"(SELECT oid, conname, pg_get_expr(conbin, conrelid),
                       CASE WHEN connoinherit THEN ' NO INHERIT' ELSE '' END
-                      || CASE WHEN NOT convalidated THEN ' NOT VALID' ELSE '' END
-                 FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'c' ORDER BY conname)",
+                      || CASE WHEN NOT convalidated THEN ' NOT VALID' ELSE '' END,
+                      conrelid
+                 FROM pg_constraint
+                WHERE conrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() AND contype = 'c'
+                  AND (conrelid = $1::oid OR coninhcount = 0)
+                ORDER BY conrelid <> $1::oid, conname, conrelid)",
             {scope.migration.relation});
         for (size_t row = 0; row < rows.size(); ++row) {
             if (!claim(dependents, pg_constraint_id, rows.oid(row, 0))) continue;
             const std::string constraint = rows.text(row, 1);
+            const uint32_t relation = rows.oid(row, 4);
             const std::string condition =
                 rebound(scope, rows.text(row, 2), Side::new_side, Names::before,
-                        fmt::format("constraint {}", Identifier(constraint)));
-            found.push_back({name(), constraint, new_object_name(scope.migration.id, constraint),
-                             rows.text(row, 2),
-                             fmt::format("CHECK ({}){}", condition, rows.text(row, 3)), true, 0,
-                             columns_of(pg_constraint_id, rows.oid(row, 0))});
+                        fmt::format("constraint {}", Identifier(constraint)), {relation});
+            found.push_back(
+                {name(), constraint, new_object_name(scope.migration.id, constraint),
+                 rows.text(row, 2), fmt::format("CHECK ({}){}", condition, rows.text(row, 3)), true,
+                 partition_of(scope, relation), columns_of(pg_constraint_id, rows.oid(row, 0))});
         }
         return found;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
-        return steps(scope, Phase::build, carried.shadow, carried.shadow_definition);
+        return steps(scope_of(scope, carried), Phase::build, carried.shadow,
+                     carried.shadow_definition);
     }
 
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
-        return {drop_constraint_step(scope, Phase::build, carried.shadow)};
+        const CarryScope there = scope_of(scope, carried);
+        return on(there, {drop_constraint_step(there, Phase::build, carried.shadow)});
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
         // The stored condition speaks of the old column by its name before cutover.
-        CarryScope before = scope;
+        CarryScope before = scope_of(scope, carried);
         before.soak_names = false;
         const std::string condition =
             rebound(before, carried.definition, Side::old_side, Names::soak,
                     fmt::format("constraint {}", Identifier(carried.object)));
         const auto &full = carried.shadow_definition;
-        return steps(scope, Phase::soak, old_object_name(scope.migration.id, carried.object),
+        return steps(before, Phase::soak, old_object_name(scope.migration.id, carried.object),
                      fmt::format("CHECK ({}){}", condition, full.substr(full.rfind(')') + 1)));
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
         if (side == Side::old_side)
-            query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", scope.table,
+            query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", scope_of(scope, carried).table,
                               Identifier(carried.object)));
         else
-            rename(scope, carried.object, carried.shadow);
+            rename(scope_of(scope, carried), carried.object, carried.shadow);
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
-        rename(scope,
+        rename(scope_of(scope, carried),
                side == Side::new_side ? carried.shadow
                                       : old_object_name(scope.migration.id, carried.object),
                carried.object);
@@ -96,7 +104,7 @@ class Check final : public Carrier {
                              fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", scope.table,
                                          Identifier(constraint)),
                              "SHARE UPDATE EXCLUSIVE"});
-        return steps;
+        return on(scope, steps);
     }
 } const check_carrier;
 

@@ -1,40 +1,27 @@
-// COMMENT ON COLUMN.
-#include "carry/carrier.hpp"
+// COMMENT ON COLUMN: that of the application's column, as it stands at each swap. A partition has
+// its own.
+#include "carry/comment.hpp"
+
+#include "carry/column_pairs.hpp"
 
 #include "core/no_postgres.hpp"
 
 namespace zdm {
-namespace {
 
-class Comment final : public Carrier {
-  public:
-    const char *name() const override { return "comment"; }
-    int rank() const override { return 70; }
+void exchange_comments(const std::vector<const CarryScope *> &scopes, Side side) {
+    const std::string pairs = column_pairs(scopes, side);
+    if (pairs.empty()) return;
+    const Rows rows = query(fmt::format(
+        R"(SELECT format('COMMENT ON COLUMN %I.%I.%I IS %L', n.nspname, c.relname, target.attname, source_comment),
+                  format('COMMENT ON COLUMN %I.%I.%I IS NULL', n.nspname, c.relname, source.attname)
+             FROM {}
+             JOIN pg_class c ON c.oid = target.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+            CROSS JOIN col_description(source.attrelid, source.attnum) AS source_comment
+            CROSS JOIN col_description(target.attrelid, target.attnum) AS target_comment
+            WHERE source_comment IS DISTINCT FROM target_comment)",
+        pairs));
+    for (size_t row = 0; row < rows.size(); ++row)
+        for (const int statement : {0, 1}) query(rows.text(row, statement));
+}
 
-    std::vector<Carried> find(const CarryScope &scope, std::vector<Dependent> &) const override {
-        std::vector<Carried> found;
-        if (!scope.is_paired()) return found;
-        for (const auto &column : scope.mapping.old_columns) {
-            const Rows rows = query(
-                R"(SELECT col_description(a.attrelid, a.attnum) FROM pg_attribute a
-                WHERE a.attrelid = $1::oid AND a.attname = $2)",
-                {scope.migration.relation, column.current_name(scope.soak_names)});
-            if (!rows.empty() && rows.null_text(0, 0))
-                found.push_back({name(), column.name, "", rows.text(0, 0), rows.text(0, 0)});
-        }
-        return found;
-    }
-
-    void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
-        query(fmt::format("COMMENT ON COLUMN {}.{} IS NULL", scope.table,
-                          column_of(scope, side, carried.object)));
-    }
-
-    void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
-        query(fmt::format("COMMENT ON COLUMN {}.{} IS {}", scope.table,
-                          column_of(scope, side, carried.object), Literal(carried.definition)));
-    }
-} const comment_carrier;
-
-}  // namespace
 }  // namespace zdm

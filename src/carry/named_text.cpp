@@ -1,6 +1,7 @@
 // Triggers with a list of columns or a condition, row security policies: what the server keeps by
 // column number, and writes down by column name. Dropped, and made again from the same text, in
-// which the name now means the other column; at a rename it borrows that name for the moment.
+// which the name now means the other column; at a rename it borrows that name for the moment. A
+// partition may have some for itself.
 #include "carry/carrier.hpp"
 #include "carry/trigger_columns.hpp"
 
@@ -12,8 +13,8 @@ namespace {
 constexpr uint32_t pg_trigger_id = 2620, pg_policy_id = 3256;
 
 // sql gives: OID, name, statements that make it (separated by \x01), the columns that it depends
-// on, the names of those that it lists; that of triggers knows the columns that have two names ($3,
-// $4). what: TRIGGER or POLICY.
+// on, the names of those that it lists, the table or partition that it is on; that of triggers
+// knows the columns that have two names ($2, $3). what: TRIGGER or POLICY.
 class NamedText final : public Carrier {
   public:
     NamedText(const char *name, const char *what, uint32_t class_id, int rank,
@@ -22,41 +23,55 @@ class NamedText final : public Carrier {
 
     const char *name() const override { return name_; }
     int rank() const override { return rank_; }
+    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
 
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         if (!scope.is_paired()) return found;
-        Parameters parameters{scope.migration.relation, scope.table};
+        Parameters parameters{scope.migration.relation};
         if (class_id_ == pg_trigger_id) add_renames(scope, parameters);
         const Rows rows = query(sql_, parameters);
         for (size_t row = 0; row < rows.size(); ++row)
             if (claim(dependents, class_id_, rows.oid(row, 0)))
-                found.push_back({name_, rows.text(row, 1), "", rows.text(row, 2), "", true, 0,
-                                 rows.text(row, 3), "",
+                found.push_back({name_, rows.text(row, 1), "", rows.text(row, 2), "", true,
+                                 partition_of(scope, rows.oid(row, 5)), rows.text(row, 3), "",
                                  lists_renamed(scope, rows.text(row, 4)) ? of_both : ""});
         return found;
     }
 
     std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
         if (carried.timing != of_both) return {};
-        return {{0, Phase::build, widen_trigger_step, carried.object,
-                 fmt::format("Let trigger {} fire for either name", Identifier(carried.object)), "",
-                 "SHARE ROW EXCLUSIVE"}};
+        Step widen{0,
+                   Phase::build,
+                   widen_trigger_step,
+                   carried.object,
+                   fmt::format("Let trigger {} fire for either name", Identifier(carried.object)),
+                   "",
+                   "SHARE ROW EXCLUSIVE"};
+        widen.related = carried.related;
+        return {widen};
     }
 
     std::vector<Step> clean_up(const CarryScope &, const Carried &carried) const override {
         if (carried.timing != of_both) return {};
-        return {
-            {0, Phase::done, narrow_trigger_step, carried.object,
-             fmt::format("Let trigger {} fire for the new name alone", Identifier(carried.object)),
-             "", "SHARE ROW EXCLUSIVE"}};
+        Step narrow{
+            0,
+            Phase::done,
+            narrow_trigger_step,
+            carried.object,
+            fmt::format("Let trigger {} fire for the new name alone", Identifier(carried.object)),
+            "",
+            "SHARE ROW EXCLUSIVE"};
+        narrow.related = carried.related;
+        return {narrow};
     }
 
     bool names_old_columns() const override { return true; }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side) const override {
-        query(fmt::format("DROP {} {} ON {}", what_, Identifier(carried.object), scope.table));
+        query(fmt::format("DROP {} {} ON {}", what_, Identifier(carried.object),
+                          scope_of(scope, carried).table));
     }
 
     void put_on(const CarryScope &, const Carried &carried, Side) const override {
@@ -65,7 +80,7 @@ class NamedText final : public Carrier {
 
     // Made anew, a trigger lists the columns of its text alone.
     void settle(const CarryScope &scope, const Carried &carried, Side) const override {
-        if (class_id_ == pg_trigger_id) widen_trigger(scope, carried.object);
+        if (class_id_ == pg_trigger_id) widen_trigger(scope, carried.related, carried.object);
     }
 
   private:
@@ -96,51 +111,57 @@ class NamedText final : public Carrier {
 };
 
 // Without the second name of a column that has two: that one is added whenever it is put on.
-const NamedText trigger_carrier("trigger", "TRIGGER", pg_trigger_id, 75, R"(
+const NamedText trigger_carrier(
+    "trigger", "TRIGGER", pg_trigger_id, 75,
+    R"(
     SELECT t.oid, t.tgname,
            concat_ws(E'\x01',
                CASE WHEN l.whole IS NULL THEN pg_get_triggerdef(t.oid)
                     ELSE replace(pg_get_triggerdef(t.oid), ' UPDATE OF ' || l.whole, ' UPDATE OF ' || l.kept) END,
-               CASE t.tgenabled WHEN 'D' THEN format('ALTER TABLE %s DISABLE TRIGGER %I', $2, t.tgname)
-                                WHEN 'R' THEN format('ALTER TABLE %s ENABLE REPLICA TRIGGER %I', $2, t.tgname)
-                                WHEN 'A' THEN format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', $2, t.tgname) END,
-               (SELECT format('COMMENT ON TRIGGER %I ON %s IS %L', t.tgname, $2, c)
+               CASE t.tgenabled WHEN 'D' THEN format('ALTER TABLE %s DISABLE TRIGGER %I', r.name, t.tgname)
+                                WHEN 'R' THEN format('ALTER TABLE %s ENABLE REPLICA TRIGGER %I', r.name, t.tgname)
+                                WHEN 'A' THEN format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', r.name, t.tgname) END,
+               (SELECT format('COMMENT ON TRIGGER %I ON %s IS %L', t.tgname, r.name, c)
                   FROM obj_description(t.oid, 'pg_trigger') AS c WHERE c IS NOT NULL)),
            (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
              WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
                AND NOT (d.refobjid = t.tgrelid AND d.refobjsubid = ANY (coalesce(l.following, '{}')))),
-           l.names
+           l.names, t.tgrelid
       FROM pg_trigger t
+     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = t.tgrelid) r
      CROSS JOIN LATERAL (
          SELECT string_agg(quote_ident(c.attname), ', ' ORDER BY c.n) AS whole,
                 string_agg(quote_ident(c.attname), ', ' ORDER BY c.n) FILTER (WHERE NOT c.follows) AS kept,
                 array_agg(c.attnum::integer) FILTER (WHERE c.follows) AS following,
                 string_agg(c.attname, E'\x01') AS names
            FROM (SELECT u.n, a.attnum, a.attname,
-                        EXISTS (SELECT FROM unnest(string_to_array($3, E'\x01'), string_to_array($4, E'\x01')) AS two(leader, follower)
+                        EXISTS (SELECT FROM unnest(string_to_array($2, E'\x01'), string_to_array($3, E'\x01')) AS two(leader, follower)
                                   JOIN pg_attribute o ON o.attrelid = t.tgrelid AND o.attname = two.leader AND o.attnum = ANY (t.tgattr::int2[])
                                  WHERE two.follower = a.attname) AS follows
                    FROM unnest(t.tgattr::int2[]) WITH ORDINALITY AS u(attnum, n)
                    JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = u.attnum) c) l
-     WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgname NOT LIKE '~zdm\_sync\_%'
-     ORDER BY t.tgname)");
+     WHERE t.tgrelid = ANY ()" ZDM_TREE_OF(
+        "$1::oid") R"() AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgname NOT LIKE '~zdm\_sync\_%'
+     ORDER BY t.tgname, t.tgrelid)");
 
 const NamedText policy_carrier("policy", "POLICY", pg_policy_id, 76, R"(
     SELECT p.oid, p.polname,
            concat_ws(E'\x01',
-               format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s', p.polname, $2,
+               format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s', p.polname, r.name,
                       CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
                       CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
                       (SELECT string_agg(CASE u.role WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END, ', ' ORDER BY r.rolname)
                          FROM unnest(p.polroles) AS u(role) LEFT JOIN pg_roles r ON r.oid = u.role),
                       ' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
                       ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'),
-               (SELECT format('COMMENT ON POLICY %I ON %s IS %L', p.polname, $2, c)
+               (SELECT format('COMMENT ON POLICY %I ON %s IS %L', p.polname, r.name, c)
                   FROM obj_description(p.oid, 'pg_policy') AS c WHERE c IS NOT NULL)),
            (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
              WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0),
-           ''
-      FROM pg_policy p WHERE p.polrelid = $1::oid ORDER BY p.polname)");
+           '', p.polrelid
+      FROM pg_policy p
+     CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p.polrelid) r
+     WHERE p.polrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() ORDER BY p.polname, p.polrelid)");
 
 }  // namespace
 }  // namespace zdm

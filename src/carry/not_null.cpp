@@ -1,6 +1,7 @@
 // NOT NULL: by a CHECK that is validated online, so that SET NOT NULL at cutover finds it proved
 // and scans nothing (tablecmds.c, NotNullImpliedByRelConstraints). The old column is set free at
-// cutover: a value that does not fit it becomes NULL there and must not fail the write.
+// cutover: a value that does not fit it becomes NULL there and must not fail the write. A partition
+// may demand it where its parent does not.
 #include "carry/carrier.hpp"
 #include "state/names.hpp"
 
@@ -13,45 +14,55 @@ class NotNull final : public Carrier {
   public:
     const char *name() const override { return "not_null"; }
     int rank() const override { return 30; }
+    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
 
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         for (const auto &column : scope.mapping.old_columns) {
             const Rows rows = query(
-                R"(SELECT c.oid FROM pg_attribute a
+                R"(SELECT a.attrelid, c.oid FROM pg_attribute a
                      LEFT JOIN pg_constraint c ON c.conrelid = a.attrelid AND c.contype = 'n' AND a.attnum = ANY (c.conkey)
-                    WHERE a.attrelid = $1::oid AND a.attname = $2 AND a.attnotnull)",
+                    WHERE a.attrelid = ANY ()" ZDM_TREE_OF(
+                    "$1::oid") R"() AND a.attname = $2 AND a.attnotnull
+                      AND (a.attrelid = $1::oid
+                           OR NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent
+                                           WHERE i.inhrelid = a.attrelid AND p.attname = $2 AND p.attnotnull))
+                    ORDER BY a.attrelid <> $1::oid, a.attrelid)",
                 {scope.migration.relation, column.current_name(scope.soak_names)});
-            if (rows.empty()) continue;
-            if (rows.null_text(0, 0)) claim(dependents, pg_constraint_id, rows.oid(0, 0));
-            found.push_back({name(), column.name,
-                             new_object_name(scope.migration.id, column.name + "_not_null"),
-                             "NOT NULL", scope.is_paired() ? "NOT NULL" : ""});
+            for (size_t row = 0; row < rows.size(); ++row) {
+                if (rows.null_text(row, 1)) claim(dependents, pg_constraint_id, rows.oid(row, 1));
+                found.push_back({name(), column.name,
+                                 new_object_name(scope.migration.id, column.name + "_not_null"),
+                                 "NOT NULL", scope.is_paired() ? "NOT NULL" : "", true,
+                                 partition_of(scope, rows.oid(row, 0))});
+            }
         }
         return found;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
         if (!scope.is_paired()) return {};
-        return proof(scope, Phase::build, carried.shadow,
+        return proof(scope_of(scope, carried), Phase::build, carried.shadow,
                      column_of(scope, Side::new_side, carried.object));
     }
 
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
-        return {drop_constraint_step(scope, Phase::build, carried.shadow)};
+        const CarryScope there = scope_of(scope, carried);
+        return on(there, {drop_constraint_step(there, Phase::build, carried.shadow)});
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
-        return proof(scope, Phase::soak, proof_of_old(scope, carried), old_column(scope, carried));
+        return proof(scope_of(scope, carried), Phase::soak, proof_of_old(scope, carried),
+                     old_column(scope, carried));
     }
 
     // The new column keeps its NOT NULL after a revert: the next cutover needs no second proof, and
     // it asks for no more than the CHECK asked for before.
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
         if (side == Side::old_side && !is_identity(scope, carried))
-            query(fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL", scope.table,
-                              old_column(scope, carried)));
+            query(fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL",
+                              scope_of(scope, carried).table, old_column(scope, carried)));
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
@@ -60,23 +71,25 @@ class NotNull final : public Carrier {
         const Identifier column =
             to_old ? old_column(scope, carried) : column_of(scope, side, carried.object);
         const Identifier check(to_old ? proof_of_old(scope, carried) : carried.shadow);
-        query(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL", scope.table, column));
-        query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", scope.table, check));
+        const std::string table = scope_of(scope, carried).table;
+        query(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL", table, column));
+        query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", table, check));
     }
 
   private:
     static std::vector<Step> proof(const CarryScope &scope, Phase phase,
                                    const std::string &constraint, const Identifier &column) {
-        return {{0, phase, "add_constraint", constraint,
-                 fmt::format("Demand that {} is not NULL in new writes", column),
-                 fmt::format("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID",
-                             scope.table, Identifier(constraint), column),
-                 "ACCESS EXCLUSIVE"},
-                {0, phase, "validate_constraint", constraint,
-                 fmt::format("Prove that {} is not NULL in any row", column),
-                 fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", scope.table,
-                             Identifier(constraint)),
-                 "SHARE UPDATE EXCLUSIVE"}};
+        return on(scope,
+                  {{0, phase, "add_constraint", constraint,
+                    fmt::format("Demand that {} is not NULL in new writes", column),
+                    fmt::format("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID",
+                                scope.table, Identifier(constraint), column),
+                    "ACCESS EXCLUSIVE"},
+                   {0, phase, "validate_constraint", constraint,
+                    fmt::format("Prove that {} is not NULL in any row", column),
+                    fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", scope.table,
+                                Identifier(constraint)),
+                    "SHARE UPDATE EXCLUSIVE"}});
     }
 
     // It demands NOT NULL for as long as it is one (identity.cpp).

@@ -7,7 +7,8 @@
 namespace zdm {
 namespace {
 
-// sql gives the name and the comment of those objects of a table ($1) that are among $2, "1,2,3".
+// sql gives the name and the comment of those objects of a table ($1) that are among $2, "1,2,3",
+// and the table that they are on: it or a partition.
 class ObjectComment final : public Carrier {
   public:
     ObjectComment(const char *name, uint32_t class_id, int rank, const char *sql) noexcept
@@ -15,6 +16,7 @@ class ObjectComment final : public Carrier {
 
     const char *name() const override { return name_; }
     int rank() const override { return rank_; }
+    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
 
     // After those whose objects they are about, which have claimed what comes along.
     std::vector<Carried> find(const CarryScope &scope,
@@ -29,13 +31,15 @@ class ObjectComment final : public Carrier {
         const Rows rows =
             query(sql_, {scope.migration.relation, fmt::format("{}", fmt::join(objects, ","))});
         for (size_t row = 0; row < rows.size(); ++row)
-            found.push_back({name_, rows.text(row, 0), "", rows.text(row, 1), rows.text(row, 1)});
+            found.push_back({name_, rows.text(row, 0), "", rows.text(row, 1), rows.text(row, 1),
+                             true, partition_of(scope, rows.oid(row, 2))});
         return found;
     }
 
     void take_off(const CarryScope &, const Carried &, Side) const override {}
 
-    void put_on(const CarryScope &scope, const Carried &carried, Side) const override {
+    void put_on(const CarryScope &table, const Carried &carried, Side) const override {
+        const CarryScope scope = scope_of(table, carried);
         const Identifier object(carried.object);
         const Literal comment(carried.definition);
         query(class_id_ == pg_class_id
@@ -53,20 +57,26 @@ class ObjectComment final : public Carrier {
 
 // A key's index depends on the constraint; one that excludes, where a predicate reads the column,
 // the other way round: then only the index is among the objects.
-const ObjectComment index_comment("index_comment", pg_class_id, 73, R"(
-    SELECT c.relname, obj_description(c.oid, 'pg_class')
+const ObjectComment index_comment(
+    "index_comment", pg_class_id, 73,
+    R"(
+    SELECT c.relname, obj_description(c.oid, 'pg_class'), i.indrelid
       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
       LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
-     WHERE i.indrelid = $1::oid AND i.indisvalid AND (k.oid::text = ANY (string_to_array($2, ',')) OR c.oid::text = ANY (string_to_array($2, ',')))
+     WHERE i.indrelid = ANY ()" ZDM_TREE_OF(
+        "$1::oid") R"() AND i.indisvalid AND (k.oid::text = ANY (string_to_array($2, ',')) OR c.oid::text = ANY (string_to_array($2, ',')))
        AND obj_description(c.oid, 'pg_class') IS NOT NULL
-     ORDER BY c.relname)");
+     ORDER BY c.relname, i.indrelid)");
 
-const ObjectComment constraint_comment("constraint_comment", pg_constraint_id, 74, R"(
-    SELECT k.conname, obj_description(k.oid, 'pg_constraint')
+const ObjectComment constraint_comment(
+    "constraint_comment", pg_constraint_id, 74,
+    R"(
+    SELECT k.conname, obj_description(k.oid, 'pg_constraint'), k.conrelid
       FROM pg_constraint k
-     WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f', 'p', 'u', 'x') AND (k.oid::text = ANY (string_to_array($2, ',')) OR k.contype = 'x' AND k.conindid::text = ANY (string_to_array($2, ',')))
+     WHERE k.conrelid = ANY ()" ZDM_TREE_OF(
+        "$1::oid") R"() AND k.contype IN ('c', 'f', 'p', 'u', 'x') AND (k.oid::text = ANY (string_to_array($2, ',')) OR k.contype = 'x' AND k.conindid::text = ANY (string_to_array($2, ',')))
        AND obj_description(k.oid, 'pg_constraint') IS NOT NULL
-     ORDER BY k.conname)");
+     ORDER BY k.conname, k.conrelid)");
 
 }  // namespace
 }  // namespace zdm

@@ -28,6 +28,7 @@ struct Node {
     bool leaf = false;
     std::string keyword;  // PRIMARY KEY or UNIQUE where a constraint is on it
     bool usable = true;
+    uint32_t constraint = 0;
 };
 
 // Leaves first, the table's own last.
@@ -51,21 +52,24 @@ std::vector<Node> tree_of(uint32_t index) {
     return nodes;
 }
 
-// Those of single partitions, of nothing above them. With a constraint they are left unclaimed.
+// Those of single partitions, of nothing above them.
 std::vector<Node> single_leaves(uint32_t table) {
     const Rows rows = query(
-        R"(SELECT c.oid, c.relname, i.indrelid,
+        R"(SELECT c.oid, c.relname, i.indrelid, coalesce(k.oid, 0),
+                  CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' ELSE '' END,
                   i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered
-                      AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x'))
+                      AND k.condeferrable IS NOT TRUE AND k.contype IS DISTINCT FROM 'x'
+                      AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+             LEFT JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
             WHERE i.indrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
               AND t.relkind = 'r' AND NOT c.relispartition
             ORDER BY c.oid)",
         {table});
     std::vector<Node> nodes;
     for (size_t row = 0; row < rows.size(); ++row)
-        nodes.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), "", true, "",
-                         rows.boolean(row, 3)});
+        nodes.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), "", true,
+                         rows.text(row, 4), rows.boolean(row, 5), rows.oid(row, 3)});
     return nodes;
 }
 
@@ -129,7 +133,9 @@ class PartitionedIndex final : public Carrier {
             for (const auto &node : tree) found.push_back(carried_of(scope, node));
         }
         for (const auto &node : single_leaves(scope.migration.relation))
-            if (node.usable && claim(dependents, pg_class_id, node.index))
+            if (node.usable &&
+                (node.constraint != 0 ? claim(dependents, pg_constraint_id, node.constraint)
+                                      : claim(dependents, pg_class_id, node.index)))
                 found.push_back(carried_of(scope, node));
         return found;
     }
@@ -227,6 +233,7 @@ class PartitionedIndex final : public Carrier {
                         node.table,
                         columns_of(pg_class_id, node.index),
                         node.parent};
+        if (node.parent.empty() && node.leaf) carried.timing = node.keyword;
         if (node.leaf) {
             const std::string table = quoted_table(scope, node.table);
             carried.definition =
@@ -271,8 +278,9 @@ class PartitionedIndex final : public Carrier {
         return carried.definition.find(" CONCURRENTLY ") != std::string::npos;
     }
 
-    // Of the table's own constraint, which all of its partitions have.
+    // Of the partition's own constraint, or of the table's, which all of its partitions have.
     static std::string keyword_of(const CarryScope &scope, const Carried &carried) {
+        if (carried.parent.empty()) return carried.timing;
         const auto parent = parent_of(scope.migration, carried);
         if (!parent || parent->definition.rfind("ALTER TABLE ", 0) != 0) return "";
         return parent->definition.find(" PRIMARY KEY (") != std::string::npos ? "PRIMARY KEY"

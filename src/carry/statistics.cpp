@@ -1,7 +1,7 @@
 // Extended statistics on columns and expressions: a counterpart is created before ANALYZE, so that
 // the planner knows as much after cutover as before. It is the table's owner's, in the table's
 // schema, and takes over name, schema and owner of the original at cutover, which goes the other
-// way.
+// way. A partition may have some for itself.
 #include "carry/carrier.hpp"
 #include "state/names.hpp"
 
@@ -16,11 +16,12 @@ class Statistics final : public Carrier {
   public:
     const char *name() const override { return "statistics"; }
     int rank() const override { return 72; }
+    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
 
-    std::vector<Carried> find(const CarryScope &scope,
+    std::vector<Carried> find(const CarryScope &table,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        if (!scope.is_paired()) return found;
+        if (!table.is_paired()) return found;
         const Rows rows = query(
             R"(SELECT s.oid, s.stxname, quote_ident(n.nspname),
                       (SELECT ' (' || string_agg(CASE k WHEN 'd' THEN 'ndistinct' WHEN 'f' THEN 'dependencies' ELSE 'mcv' END, ', ') || ')'
@@ -28,16 +29,18 @@ class Statistics final : public Carrier {
                       (SELECT string_agg(a.attname, E'\x01' ORDER BY a.attnum) FROM pg_attribute a
                         WHERE a.attrelid = s.stxrelid AND a.attnum = ANY (s.stxkeys::int2[])),
                       coalesce((to_jsonb(s) ->> 'stxstattarget')::integer, -1), obj_description(s.oid, 'pg_statistic_ext'),
-                      array_to_string(pg_get_statisticsobjdef_expressions(s.oid), E'\x01')
+                      array_to_string(pg_get_statisticsobjdef_expressions(s.oid), E'\x01'), s.stxrelid
                  FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-                WHERE s.stxrelid = $1::oid
+                WHERE s.stxrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
                 ORDER BY s.stxname, n.nspname)",
-            {scope.migration.relation});
+            {table.migration.relation});
         for (size_t row = 0; row < rows.size(); ++row) {
             if (!claim(dependents, pg_statistic_ext_id, rows.oid(row, 0))) continue;
             Carried carried;
             carried.carrier = name();
             carried.object = rows.text(row, 1);
+            carried.related = partition_of(table, rows.oid(row, 8));
+            const CarryScope scope = scope_of(table, carried);
             if (rows.text(row, 2) != scope.schema) carried.parent = rows.text(row, 2);
             carried.shadow = new_object_name(scope.migration.id, own_name(carried));
             const std::string shadow =
@@ -68,23 +71,26 @@ class Statistics final : public Carrier {
         return found;
     }
 
-    std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
-        return {{0, Phase::build, "create_statistics", carried.shadow,
-                 fmt::format("Create statistics {}", Identifier(carried.shadow)),
-                 carried.shadow_definition, "SHARE UPDATE EXCLUSIVE"}};
+    std::vector<Step> prepare(const CarryScope &table, const Carried &carried) const override {
+        return on(scope_of(table, carried),
+                  {{0, Phase::build, "create_statistics", carried.shadow,
+                    fmt::format("Create statistics {}", Identifier(carried.shadow)),
+                    carried.shadow_definition, "SHARE UPDATE EXCLUSIVE"}});
     }
 
-    std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
-        return {{0, Phase::build, "create_statistics", carried.shadow,
-                 fmt::format("Drop statistics {}", Identifier(carried.shadow)),
-                 fmt::format("DROP STATISTICS IF EXISTS {}.{}", scope.schema,
-                             Identifier(carried.shadow)),
-                 "SHARE UPDATE EXCLUSIVE"}};
+    std::vector<Step> withdraw(const CarryScope &table, const Carried &carried) const override {
+        const CarryScope scope = scope_of(table, carried);
+        return on(scope, {{0, Phase::build, "create_statistics", carried.shadow,
+                           fmt::format("Drop statistics {}", Identifier(carried.shadow)),
+                           fmt::format("DROP STATISTICS IF EXISTS {}.{}", scope.schema,
+                                       Identifier(carried.shadow)),
+                           "SHARE UPDATE EXCLUSIVE"}});
     }
 
     void take_off(const CarryScope &, const Carried &, Side) const override {}
 
-    void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
+    void put_on(const CarryScope &table, const Carried &carried, Side side) const override {
+        const CarryScope scope = scope_of(table, carried);
         const Side other = side == Side::new_side ? Side::old_side : Side::new_side;
         if (side == Side::new_side)
             for (const auto &statement : split(carried.definition, '\x01')) query(statement);

@@ -26,9 +26,10 @@ void change(const Rows &rows, size_t row, int column, bool add) {
 
 }  // namespace
 
-void widen_trigger(const CarryScope &scope, const std::string &trigger) {
+void widen_trigger(const CarryScope &scope, uint32_t partition, const std::string &trigger) {
+    const uint32_t relation = partition != 0 ? partition : scope.migration.relation;
     const auto add_other = [&](const std::string &one, const std::string &other) {
-        const Rows rows = query(listing, {scope.migration.relation, trigger, one, other});
+        const Rows rows = query(listing, {relation, trigger, one, other});
         for (size_t row = 0; row < rows.size(); ++row)
             if (!rows.boolean(row, 3)) change(rows, row, 2, true);
     };
@@ -38,13 +39,15 @@ void widen_trigger(const CarryScope &scope, const std::string &trigger) {
     }
 }
 
-void narrow_trigger(const CarryScope &scope, const std::string &trigger, Side stays) {
+void narrow_trigger(const CarryScope &scope, uint32_t partition, const std::string &trigger,
+                    Side stays) {
+    const uint32_t relation = partition != 0 ? partition : scope.migration.relation;
     const Side goes = stays == Side::new_side ? Side::old_side : Side::new_side;
     for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
         const Rows rows =
-            query(listing, {scope.migration.relation, trigger,
-                            column_at(scope, goes, pair).current_name(scope.soak_names),
-                            column_at(scope, stays, pair).current_name(scope.soak_names)});
+            query(listing,
+                  {relation, trigger, column_at(scope, goes, pair).current_name(scope.soak_names),
+                   column_at(scope, stays, pair).current_name(scope.soak_names)});
         for (size_t row = 0; row < rows.size(); ++row) {
             if (!rows.boolean(row, 3)) change(rows, row, 2, true);
             change(rows, row, 1, false);

@@ -8,10 +8,12 @@
 
 namespace zdm {
 
-// Of every rename of the table that is under way, with the copies in partitions.
-void widen_trigger(const CarryScope &scope, const std::string &trigger);
+// Of every rename of the table that is under way, with the copies in partitions. partition: whose
+// own trigger it is; 0: the table's.
+void widen_trigger(const CarryScope &scope, uint32_t partition, const std::string &trigger);
 // Of this migration's columns only those of that side stay.
-void narrow_trigger(const CarryScope &scope, const std::string &trigger, Side stays);
+void narrow_trigger(const CarryScope &scope, uint32_t partition, const std::string &trigger,
+                    Side stays);
 
 constexpr const char *widen_trigger_step = "widen_trigger";
 constexpr const char *narrow_trigger_step = "narrow_trigger";

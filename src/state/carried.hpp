@@ -25,7 +25,8 @@ struct Carried {
     // a dot, for a partition in another schema may have one of the same name; the schema of
     // statistics, quoted, where it is not the table's.
     std::string parent = {};
-    std::string timing = {};  // of a deferrable key: " DEFERRABLE ..."
+    // Of a deferrable key: " DEFERRABLE ..."; of a partition's own one: UNIQUE or PRIMARY KEY.
+    std::string timing = {};
 
     bool operator==(const Carried &other) const {
         return carrier == other.carrier && object == other.object &&

@@ -4,7 +4,9 @@
 // the table before or the table after.
 #include <algorithm>
 
+#include "carry/attribute.hpp"
 #include "carry/borrowed_names.hpp"
+#include "carry/comment.hpp"
 #include "carry/generated.hpp"
 #include "carry/index_definition.hpp"
 #include "carry/plan.hpp"
@@ -91,7 +93,11 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
     put_on_by_names(scopes, carried, to_soak);
     for (const auto &one : carried)
         one.carrier->settle(*one.scope, *one.carried, to_soak ? Side::new_side : Side::old_side);
-    if (to_soak) share_storage(scopes);
+    if (to_soak) {
+        share_storage(scopes);
+        share_attributes(scopes);
+    }
+    exchange_comments(scopes, to_soak ? Side::new_side : Side::old_side);
     share_privileges(scopes, to_soak ? Side::new_side : Side::old_side);
     share_security_labels(scopes, to_soak ? Side::new_side : Side::old_side);
     name_index_columns(scopes);

@@ -14,7 +14,7 @@ class WidenTrigger final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_SHARE_ROW_EXCLUSIVE, [&] {
-            widen_trigger(carry_scope(turn.migration, turn.mapping), step.object);
+            widen_trigger(carry_scope(turn.migration, turn.mapping), step.related, step.object);
             return Outcome::finished();
         });
     }
@@ -24,7 +24,7 @@ class WidenTrigger final : public StepKind {
         return under_lock(
             turn, step, ZDM_SHARE_ROW_EXCLUSIVE,
             [&] {
-                narrow_trigger(carry_scope(turn.migration, turn.mapping), step.object,
+                narrow_trigger(carry_scope(turn.migration, turn.mapping), step.related, step.object,
                                Side::old_side);
                 return Outcome::finished();
             },
@@ -38,7 +38,8 @@ class NarrowTrigger final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_SHARE_ROW_EXCLUSIVE, [&] {
-            narrow_trigger(carry_scope(turn.migration, turn.mapping), step.object, Side::new_side);
+            narrow_trigger(carry_scope(turn.migration, turn.mapping), step.related, step.object,
+                           Side::new_side);
             return Outcome::finished();
         });
     }
