@@ -28,6 +28,7 @@ BEGIN
     ALTER TABLE low DISABLE TRIGGER low_trigger;
     CREATE POLICY low_policy ON low USING (v > 0);
     GRANT SELECT (v) ON low TO PUBLIC;
+    ALTER TABLE low CLUSTER ON low_key;
     COMMENT ON COLUMN low.v IS 'the low ones';
     COMMENT ON CONSTRAINT low_check ON low IS 'a check';
     COMMENT ON CONSTRAINT low_key ON low IS 'a key';
@@ -39,6 +40,7 @@ BEGIN
     ALTER TABLE high ALTER v SET NOT NULL;
     ALTER TABLE high_mar ALTER v SET STATISTICS -1;
     ALTER TABLE high_mar ADD PRIMARY KEY (v);
+    ALTER TABLE high_mar REPLICA IDENTITY USING INDEX high_mar_pkey;
     CREATE TRIGGER high_trigger BEFORE UPDATE ON high FOR EACH ROW WHEN (old.v <> new.v) EXECUTE FUNCTION noted();
 
     INSERT INTO p SELECT g, date '2026-01-01' + g % 80, g % 3, g FROM generate_series(10, 500) g;
@@ -55,7 +57,7 @@ CREATE FUNCTION looks(schema text) RETURNS TABLE (line text) LANGUAGE sql AS $$
         SELECT concat_ws(' ', r.relname, k.conname, pg_get_constraintdef(k.oid), k.coninhcount, obj_description(k.oid, 'pg_constraint'))
           FROM r JOIN pg_constraint k ON k.conrelid = r.oid WHERE k.contype <> 'n' AND k.conname NOT LIKE 'zdm%'
         UNION ALL
-        SELECT concat_ws(' ', pg_get_indexdef(i.indexrelid), obj_description(i.indexrelid, 'pg_class')) FROM r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class c ON c.oid = i.indexrelid
+        SELECT concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisclustered, i.indisreplident, obj_description(i.indexrelid, 'pg_class')) FROM r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class c ON c.oid = i.indexrelid
          WHERE c.relname NOT LIKE 'zdm%'
         UNION ALL
         SELECT pg_get_statisticsobjdef(s.oid) FROM r JOIN pg_statistic_ext s ON s.stxrelid = r.oid WHERE s.stxname NOT LIKE 'zdm%'

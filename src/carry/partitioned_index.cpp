@@ -36,7 +36,7 @@ std::vector<Node> tree_of(uint32_t index) {
     const Rows rows = query(
         R"(SELECT c.oid, c.relname, i.indrelid, pi.indrelid || '.' || p.relname, c.relkind = 'i',
                   CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END,
-                  i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered
+                  i.indisvalid
                       AND k.condeferrable IS NOT TRUE AND k.contype IS DISTINCT FROM 'x'
                       AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
              FROM pg_partition_tree($1::oid::regclass) t
@@ -57,7 +57,7 @@ std::vector<Node> single_leaves(uint32_t table) {
     const Rows rows = query(
         R"(SELECT c.oid, c.relname, i.indrelid, coalesce(k.oid, 0),
                   CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' ELSE '' END,
-                  i.indisvalid AND NOT i.indisreplident AND NOT i.indisclustered
+                  i.indisvalid
                       AND k.condeferrable IS NOT TRUE AND k.contype IS DISTINCT FROM 'x'
                       AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
