@@ -4,6 +4,7 @@
 //
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #include "hot/hot.h"
+#include "hot/last_column.hpp"
 #include "hot/sync_program.hpp"
 #include "hot/unsynced_write.hpp"
 
@@ -40,6 +41,23 @@ bool is_lost(const Write &write, const SyncSide &side, const Datum *values, cons
     return lost;
 }
 
+TupleDesc descriptor_of(const Write &write) { return RelationGetDescr(write.data->tg_relation); }
+
+bool all_null(const Write &write, const SyncSide &side) {
+    for (int i = 0; i < side.count; i++)
+        if (!is_null_in(write.tuple, side.columns[i], descriptor_of(write))) return false;
+    return true;
+}
+
+bool new_side_changed(const Write &write, TupleTableSlot *before) {
+    const SyncSide &side = write.program->new_side;
+    HeapTuple row_before = write.data->tg_trigtuple;
+    if (side.count == 1 && ends_with(row_before, side.columns[0]) &&
+        ends_with(write.tuple, side.columns[0]))
+        return last_value(row_before, side.columns[0]) != last_value(write.tuple, side.columns[0]);
+    return sync_changed(side.count, side.columns, before, write.row);
+}
+
 // The row with one side computed from the other. Where the expression fails the side becomes NULL.
 // The new tuple is formed from the slot, which has the columns apart already: half the cost of
 // heap_modify_tuple, which takes the old tuple apart first.
@@ -52,10 +70,12 @@ HeapTuple filled(Write &write, const SyncSide &side) {
     bool *nulls = many ? static_cast<bool *>(palloc(sizeof(bool) * side.count)) : few_nulls;
 
     const bool computed = sync_evaluate(write.program, side, write.row, values, nulls, nullptr);
+    TupleDesc descriptor = descriptor_of(write);
+    if (side.count == 1 && !nulls[0] && can_append(write.tuple, side.columns[0], descriptor))
+        return append_value(write.tuple, side.columns[0], descriptor, values[0]);
     const bool is_as_before = sync_equals(side, write.row, values, nulls);
     if (likely(computed) && is_as_before) return write.tuple;
 
-    TupleDesc descriptor = RelationGetDescr(write.data->tg_relation);
     slot_getallattrs(write.row);
     auto *all_values = static_cast<Datum *>(palloc(sizeof(Datum) * descriptor->natts));
     auto *all_nulls = static_cast<bool *>(palloc(sizeof(bool) * descriptor->natts));
@@ -95,8 +115,8 @@ HeapTuple from_new(Write &write) {
 
 HeapTuple on_insert(Write &write) {
     SyncProgram *program = write.program;
-    const bool new_given = !sync_all_null(program->new_side, write.row);
-    const bool old_given = !sync_all_null(program->old_side, write.row);
+    const bool new_given = !all_null(write, program->new_side);
+    const bool old_given = !all_null(write, program->old_side);
     if (!new_given && !old_given) return program->trust_new ? from_new(write) : from_old(write);
     if (!new_given) return from_old(write);
     if (!old_given) return from_new(write);
@@ -111,8 +131,7 @@ HeapTuple on_update(Write &write, TupleTableSlot *before) {
     SyncProgram *program = write.program;
     bool old_changed =
         sync_changed(program->old_side.count, program->old_side.columns, before, write.row);
-    bool new_changed =
-        sync_changed(program->new_side.count, program->new_side.columns, before, write.row);
+    bool new_changed = new_side_changed(write, before);
     // The only value that there is: looked at again, and noted again, for a pass may miss a row
     // that moves.
     if (!old_changed && !new_changed && sync_only_old_has_it(program, before) &&
@@ -130,7 +149,7 @@ HeapTuple on_update(Write &write, TupleTableSlot *before) {
     if (new_changed) return from_new(write);
     // A row that the backfill has not reached. Else leave both sides alone: the mapping may be
     // lossy, and what the other side's application wrote is not to be computed over.
-    if (!sync_all_null(program->untrusted(), write.row)) return write.tuple;
+    if (!all_null(write, program->untrusted())) return write.tuple;
     return program->trust_new ? from_new(write) : from_old(write);
 }
 
@@ -157,6 +176,6 @@ extern "C" HeapTuple zdm_hot_sync(FunctionCallInfo fcinfo) {
     }
     sync_program_begin_row(program);
     if (program->only_fills())
-        return sync_all_null(program->new_side, write.row) ? from_old(write) : write.tuple;
+        return all_null(write, program->new_side) ? from_old(write) : write.tuple;
     return is_update ? on_update(write, data->tg_trigslot) : on_insert(write);
 }

@@ -1,11 +1,13 @@
 #!/bin/bash
 # trigger.sh - what does the sync trigger cost a write?
 #
-# A bulk INSERT, and an UPDATE of a column that has nothing to do with the migration, on four
+# A bulk INSERT, and an UPDATE of a column that has nothing to do with the migration, on five
 # tables that differ only in how a second, bigint copy of an integer column is kept:
 #
 #     none        not at all: the price of the write itself
 #     generated   a stored generated column, the cheapest that the server offers (one way only)
+#     least       not at all, but the server's own suppress_redundant_updates_trigger is there: what a
+#                 row trigger costs an UPDATE whatever it does (the row is locked first, and logged)
 #     plpgsql     a two-way sync trigger as pgroll and its like write it
 #     zdm         zdm.change_type, waiting in phase ready
 #
@@ -18,7 +20,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}
-contenders=(none generated plpgsql zdm)
+contenders=(none generated least plpgsql zdm)
 
 create_source() {
     sql "CREATE TABLE source AS
@@ -49,6 +51,10 @@ create_table() { # CONTENDER
     case $1 in
         none) ;;
         generated) sql "ALTER TABLE t ADD COLUMN amount_new bigint GENERATED ALWAYS AS (amount) STORED" ;;
+        least)
+            sql "CREATE TRIGGER least BEFORE UPDATE ON t
+                 FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+            ;;
         plpgsql)
             sql "ALTER TABLE t ADD COLUMN amount_new bigint"
             sql "CREATE TRIGGER keep_in_sync BEFORE INSERT OR UPDATE ON t
