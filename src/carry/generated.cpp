@@ -153,8 +153,8 @@ class GeneratedColumn final : public Carrier {
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
         if (!may_differ(carried)) return {};
-        return {guard(scope, carried, old_name(scope, carried),
-                      differing_from_old(scope, carried))};
+        return {
+            guard(scope, carried, old_name(scope, carried), differing_from_old(scope, carried))};
     }
 
     // A cutover that was called for and called off has left it; on a partition also where that is
@@ -177,8 +177,7 @@ class GeneratedColumn final : public Carrier {
         const auto index = find_index(relation, to_new ? carried.shadow : old_name(scope, carried));
         if (!index || !index->valid) return -1;
         const std::string condition =
-            to_new ? carried.shadow_definition
-                   : differing_from_old(scope, carried);
+            to_new ? carried.shadow_definition : differing_from_old(scope, carried);
         const Rows before = query("SELECT current_setting('enable_seqscan')");
         query("SET LOCAL enable_seqscan = off");
         const int64_t count = query(fmt::format("SELECT count(*) FROM {}{}{}",
@@ -326,11 +325,11 @@ class GeneratedColumn final : public Carrier {
                  JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attname = $2)",
             {scope.migration.relation, column});
         const std::string &type = rows.text(0, 0);
-        const std::string value = rows.boolean(0, 1) ? fmt::format("({})::{}", present, type)
-                                                     : quote(Identifier(column));
+        const std::string value =
+            rows.boolean(0, 1) ? fmt::format("({})::{}", present, type) : quote(Identifier(column));
         const std::string cut =
-            fmt::format("ROW({})::record OPERATOR(pg_catalog.*=) ROW(({})::{})::record",
-                        value, expression, type);
+            fmt::format("ROW({})::record OPERATOR(pg_catalog.*=) ROW(({})::{})::record", value,
+                        expression, type);
         if (!rows.null_text(0, 3)) return fmt::format("NOT ({})", cut);
         return fmt::format(
             "NOT ({} AND pg_catalog.length(({})::{}) IS NOT DISTINCT FROM "
