@@ -86,8 +86,13 @@ INSERT INTO moved.p (id, at, v) VALUES (1, '2026-01-02', 80);
 INSERT INTO moved.p (id, at, v) VALUES (1, '2026-01-02', -1);
 INSERT INTO moved.p (id, at, v) VALUES (1, '2026-03-02', NULL);
 INSERT INTO moved.p (id, at, v) VALUES (1, '2026-02-02', 7);
+-- A partition has another name meanwhile, and another table its own.
+ALTER TABLE moved.low RENAME TO lowest;
+CREATE TABLE moved.low (LIKE moved.lowest);
 SELECT zdm.revert('v');
 CALL zdm.wait('v', 'ready', 60);
+DROP TABLE moved.low;
+ALTER TABLE moved.lowest RENAME TO low;
 SELECT * FROM difference('moved', 'before');
 -- A partition may go with all that it has, and one may come with more.
 ALTER TABLE moved.p DETACH PARTITION moved.high;
@@ -97,8 +102,15 @@ CREATE TABLE moved.late (id integer NOT NULL, at date NOT NULL, w integer, v int
 ALTER TABLE moved.p ATTACH PARTITION moved.late FOR VALUES FROM ('2026-04-01') TO ('2026-05-01');
 CREATE TABLE after.late (id integer NOT NULL, at date NOT NULL, w integer, v bigint CONSTRAINT late_check CHECK (v > 0));
 ALTER TABLE after.p ATTACH PARTITION after.late FOR VALUES FROM ('2026-04-01') TO ('2026-05-01');
+CALL zdm.wait('v', 'ready', 60);
+-- What one no longer demands another does.
+ALTER TABLE moved.low ALTER v DROP NOT NULL;
+ALTER TABLE moved.late ALTER v SET NOT NULL;
+ALTER TABLE after.low ALTER v DROP NOT NULL;
+ALTER TABLE after.late ALTER v SET NOT NULL;
 SELECT zdm.cutover('v');
 CALL zdm.wait('v', 'soak', 60);
+SELECT * FROM difference('moved', 'after');
 SELECT zdm.contract('v');
 CALL zdm.wait('v', 'done', 60);
 SELECT * FROM difference('moved', 'after');

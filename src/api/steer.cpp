@@ -120,8 +120,11 @@ std::string revert(const Migration &migration) {
             refuse(migration, "reverted", "contract has begun to drop the old columns",
                    "start a migration the other way when it is done");
         refuse_out_of_order(migration);
-        if (migration.target != Phase::ready)
+        const bool again = migration.target == Phase::ready;
+        if (!again || migration.state == "failed")
             for (const auto &scope : scopes_of(migration)) refuse_unfit(scope);
+        // Called again once the rows are mended, as the error says.
+        if (again && migration.state == "failed") set_state(migration, "running", "");
     }
     return go_to(migration, Phase::ready);
 }

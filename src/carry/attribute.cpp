@@ -1,6 +1,7 @@
 // What ALTER COLUMN SET keeps through a change of type: the statistics target and n_distinct. A
-// partition has its own; the old column keeps them too. storage.cpp has storage and compression,
-// which the server keeps only where there is no change of type.
+// partition has its own; the old column keeps them too. The new columns have them before ANALYZE
+// first reads them, and once more at cutover, for what was set since. storage.cpp has storage and
+// compression, which the server keeps only where there is no change of type.
 #include "carry/attribute.hpp"
 
 #include "carry/column_pairs.hpp"

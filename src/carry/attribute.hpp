@@ -6,7 +6,7 @@
 
 namespace zdm {
 
-// Gives the new columns the old ones' settings. Under the swap's lock.
+// Gives the new columns the old ones' settings. Under the lock of expand or of the swap.
 void share_attributes(const std::vector<const CarryScope *> &scopes);
 
 }  // namespace zdm

@@ -91,10 +91,6 @@ std::vector<Dependent> dependents_of(const CarryScope &scope,
                                 AND EXISTS (SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgparentid <> 0))))
               AND NOT (d.classid = 'pg_trigger'::regclass
                        AND EXISTS (SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgname LIKE '~zdm\_sync\_%'))
-              -- A guard of generated columns is gone after the swap.
-              AND NOT (d.classid = 'pg_class'::regclass
-                       AND EXISTS (SELECT FROM pg_class i JOIN zdm.step s ON s.object = i.relname
-                                    WHERE i.oid = d.objid AND s.kind = 'guard_generated'))
             ORDER BY 1, 2, 3)",
         {scope.migration.relation, fmt::format("{}", fmt::join(names, "\x01"))});
     std::vector<Dependent> dependents;
@@ -192,7 +188,13 @@ bool CarryScope::keeps_names() const {
 
 std::string fingerprint(const std::vector<CarryScope> &scopes) {
     std::vector<uint32_t> tables;
-    for (const auto &scope : scopes) tables.push_back(scope.migration.relation);
+    std::vector<std::string> columns;  // that partitions have their own settings of
+    for (const auto &scope : scopes) {
+        tables.push_back(scope.migration.relation);
+        for (const auto *side : {&scope.mapping.old_columns, &scope.mapping.new_columns})
+            for (const auto &column : *side)
+                columns.push_back(column.current_name(scope.soak_names));
+    }
     return catalog(
                R"(SELECT string_agg((WITH RECURSIVE reader(oid) AS (
                       SELECT r.ev_class
@@ -218,6 +220,8 @@ std::string fingerprint(const std::vector<CarryScope> &scopes) {
                          JOIN pg_namespace s ON s.oid = c.relnamespace),
                       (SELECT string_agg(concat_ws(' ', xmin, attname, attnum), ',' ORDER BY attnum)
                          FROM pg_attribute WHERE attrelid = k.oid AND attnum > 0),
+                      (SELECT string_agg(concat_ws(' ', xmin, attrelid, attname), ',' ORDER BY attrelid, attnum)
+                         FROM pg_attribute WHERE attrelid = ANY (tree) AND attname = ANY (string_to_array($2, E'\x01'))),
                       (SELECT string_agg(concat_ws(' ', classid, objid, refobjsubid), ',' ORDER BY classid, objid, refobjsubid)
                          FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = ANY (tree)),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_constraint
@@ -226,12 +230,13 @@ std::string fingerprint(const std::vector<CarryScope> &scopes) {
                       (SELECT string_agg(concat_ws(' ', indexrelid, xmin), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = ANY (tree)),
                       (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_attrdef
                          WHERE adrelid = ANY (tree)),
-                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_trigger WHERE tgrelid = k.oid),
-                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_policy WHERE polrelid = k.oid),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_trigger WHERE tgrelid = ANY (tree)),
+                      (SELECT string_agg(concat_ws(' ', oid, xmin), ',' ORDER BY oid) FROM pg_policy WHERE polrelid = ANY (tree)),
                       (SELECT string_agg(relid::oid::text, ',' ORDER BY relid) FROM pg_partition_tree(k.oid::regclass))))), '' ORDER BY k.oid)
                     FROM unnest(string_to_array($1, ' ')::oid[]) AS k(oid)
                    CROSS JOIN LATERAL (SELECT )" ZDM_TREE_OF("k.oid") R"( AS tree OFFSET 0) AS t)",
-               {fmt::format("{}", fmt::join(tables, " "))})
+               {fmt::format("{}", fmt::join(tables, " ")),
+                fmt::format("{}", fmt::join(columns, "\x01"))})
         .text(0, 0);
 }
 

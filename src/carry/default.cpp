@@ -62,8 +62,8 @@ class Default final : public Carrier {
                 WHERE p.value <> o.value ORDER BY p.level, p.oid)",
             {scope.migration.relation, column.current_name(scope.soak_names)});
         for (size_t row = 0; row < rows.size(); ++row)
-            found.push_back(
-                {name(), column.name, "", rows.text(row, 1), "", true, rows.oid(row, 0)});
+            found.push_back({name(), column.name, "", rows.text(row, 1), "", true, rows.oid(row, 0),
+                             rows.text(row, 0)});
     }
 
     static std::string table_of(const CarryScope &scope, const Carried &carried) {

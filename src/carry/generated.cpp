@@ -1,11 +1,13 @@
 // Generated columns that read the column: they stay where they are, and get the expression over the
 // new column at cutover. No row is written, which is sound only where every row's value is what the
-// other expression gives: bit for bit, for nothing may change in silence. That of a virtual one is
-// not in the row, and no index may read it: there the two expressions are compared. A rename cannot
+// other expression gives: bit for bit, for nothing may change in silence. A rename cannot
 // differ. Else rows are compared in phase build, so that whoever waits for ready knows; and because
 // rows are written after that, a partial index of those that differ is built just before the swap,
 // which then finds it empty under its lock. The same before a revert. Such an index exists for that
 // long only: while it does, the other expression is evaluated for every write.
+//
+// A virtual one is at any time what its expression gives, and no index may read it: it is compared
+// in phase build alone, so that whoever waits for ready knows what the new column would make of it.
 //
 // A partition has an expression of its own, over its own columns, and only a leaf has rows: so each
 // is exchanged, each leaf compared and guarded by itself. One that has come in soak is found before
@@ -27,6 +29,9 @@ constexpr std::string_view where = " WHERE ";
 
 constexpr const char *carrier_name = "generated";
 
+// Carried::timing, where rows may differ; a shadow is the name of its guard.
+constexpr const char *compared = "compared";
+
 // A generated column of the table or of one of its partitions.
 struct Generation {
     uint32_t oid = 0;  // of the expression, in pg_attrdef
@@ -37,6 +42,7 @@ struct Generation {
     bool has_rows = false;
     std::string table;  // for messages
     std::string reads;  // as Carried::columns
+    bool is_virtual = false;
 
     std::string object() const { return fmt::format("generated column {}", Identifier(column)); }
     Generated position() const { return {relation, attnum}; }
@@ -49,7 +55,8 @@ std::vector<Generation> generations(const CarryScope &scope,
     const Rows rows = query(
         R"(SELECT f.oid, g.attname, g.attnum, pg_get_expr(f.adbin, f.adrelid), f.adrelid, c.relkind = 'r', format('%I.%I', n.nspname, c.relname),
                   (SELECT string_agg(format('%s.%s', d.refobjid, d.refobjsubid), ' ' ORDER BY d.refobjsubid) FROM pg_depend d
-                    WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjsubid > 0)
+                    WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjsubid > 0),
+                  g.attgenerated = 'v'
              FROM pg_attrdef f JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
              JOIN pg_class c ON c.oid = f.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE f.adrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
@@ -64,7 +71,7 @@ std::vector<Generation> generations(const CarryScope &scope,
         found.push_back({rows.oid(row, 0), rows.text(row, 1),
                          static_cast<int>(rows.integer(row, 2)), rows.text(row, 3),
                          rows.oid(row, 4), rows.boolean(row, 5), rows.text(row, 6),
-                         rows.text(row, 7)});
+                         rows.text(row, 7), rows.boolean(row, 8)});
     return found;
 }
 
@@ -132,7 +139,7 @@ class GeneratedColumn final : public Carrier {
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
-        if (!may_differ(carried)) return {};
+        if (carried.timing != compared) return {};
         Step compare{0,
                      Phase::build,
                      compare_generated_step,
@@ -147,12 +154,12 @@ class GeneratedColumn final : public Carrier {
     }
 
     std::vector<Step> freshen(const CarryScope &scope, const Carried &carried) const override {
-        if (!may_differ(carried)) return {};
+        if (!is_guarded(carried)) return {};
         return {guard(scope, carried, carried.shadow, carried.shadow_definition)};
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
-        if (!may_differ(carried)) return {};
+        if (!is_guarded(carried)) return {};
         return {
             guard(scope, carried, old_name(scope, carried), differing_from_old(scope, carried))};
     }
@@ -172,7 +179,7 @@ class GeneratedColumn final : public Carrier {
     int64_t count_misfits(const CarryScope &scope, const Carried &carried,
                           Side side) const override {
         const uint32_t relation = relation_of(scope, carried);
-        if (!may_differ(carried) || !is_in_tree(scope, relation)) return 0;
+        if (!is_guarded(carried) || !is_in_tree(scope, relation)) return 0;
         const bool to_new = side == Side::new_side;
         const auto index = find_index(relation, to_new ? carried.shadow : old_name(scope, carried));
         if (!index || !index->valid) return -1;
@@ -192,7 +199,7 @@ class GeneratedColumn final : public Carrier {
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         const uint32_t relation = relation_of(scope, carried);
         const bool to_new = side == Side::new_side;
-        if (may_differ(carried))
+        if (is_guarded(carried))
             if (const auto index =
                     find_index(relation, to_new ? carried.shadow : old_name(scope, carried)))
                 query(fmt::format("DROP INDEX {}", index->quoted));
@@ -231,9 +238,11 @@ class GeneratedColumn final : public Carrier {
                         in_partition ? generation.relation : 0,
                         generation.reads};
         if (may_differ) {
-            carried.shadow = new_object_name(scope.migration.id, guard_name(carried));
+            if (!generation.is_virtual)
+                carried.shadow = new_object_name(scope.migration.id, guard_name(carried));
             carried.shadow_definition =
                 differing(scope, generation.column, generation.expression, counterpart);
+            carried.timing = compared;
         }
         return carried;
     }
@@ -260,7 +269,7 @@ class GeneratedColumn final : public Carrier {
         });
     }
 
-    static bool may_differ(const Carried &carried) { return !carried.shadow.empty(); }
+    static bool is_guarded(const Carried &carried) { return !carried.shadow.empty(); }
 
     static std::string object_of(const std::string &column) {
         return fmt::format("generated column {}", Identifier(column));

@@ -14,23 +14,30 @@ class Mark final : public Carrier {
     int rank() const override { return 68; }
     bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
 
-    std::vector<Carried> find(const CarryScope &scope, std::vector<Dependent> &) const override {
+    // After those whose indexes they are on, which have claimed what comes along.
+    std::vector<Carried> find(const CarryScope &scope,
+                              std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         if (!scope.is_paired()) return found;
+        std::vector<uint32_t> claimed;
+        for (const auto &dependent : dependents)
+            if (dependent.claimed) claimed.push_back(dependent.object);
         const Rows rows = query(
             R"(SELECT c.relname, i.indisclustered, i.indisreplident, i.indrelid
                  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                 LEFT JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
                 WHERE i.indrelid = ANY ()" ZDM_TREE_OF(
-                "$1::oid") R"() AND (i.indisclustered OR i.indisreplident) ORDER BY c.relname, i.indrelid)",
-            {scope.migration.relation});
+                "$1::oid") R"() AND (i.indisclustered OR i.indisreplident)
+                  AND (c.oid = ANY ($2::oid[]) OR k.oid = ANY ($2::oid[])
+                       OR EXISTS (SELECT FROM pg_partition_ancestors(c.oid) a LEFT JOIN pg_constraint p ON p.conindid = a.relid AND p.contype IN ('p', 'u')
+                                   WHERE a.relid = ANY ($2::oid[]) OR p.oid = ANY ($2::oid[])))
+                ORDER BY c.relname, i.indrelid)",
+            {scope.migration.relation, fmt::format("{{{}}}", fmt::join(claimed, ","))});
         for (size_t row = 0; row < rows.size(); ++row) {
             const Identifier index(rows.text(row, 0));
             const auto add = [&](const char *what) {
-                Carried mark{
-                    name(), index.name, "", "", "", true, partition_of(scope, rows.oid(row, 3))};
-                mark.definition = fmt::format("ALTER TABLE ONLY {} {} {}",
-                                              scope_of(scope, mark).table, what, index);
-                found.push_back(std::move(mark));
+                found.push_back({name(), index.name, "", fmt::format("{} {}", what, index), "",
+                                 true, partition_of(scope, rows.oid(row, 3))});
             };
             if (rows.boolean(row, 1)) add("CLUSTER ON");
             if (rows.boolean(row, 2)) add("REPLICA IDENTITY USING INDEX");
@@ -40,13 +47,14 @@ class Mark final : public Carrier {
 
     // A replica identity demands NOT NULL of its columns.
     void take_off(const CarryScope &scope, const Carried &carried, Side) const override {
-        const bool clusters = carried.definition.find(" CLUSTER ON ") != std::string::npos;
+        const bool clusters = carried.definition.rfind("CLUSTER ON ", 0) == 0;
         query(fmt::format("ALTER TABLE ONLY {} {}", scope_of(scope, carried).table,
                           clusters ? "SET WITHOUT CLUSTER" : "REPLICA IDENTITY DEFAULT"));
     }
 
-    void put_on(const CarryScope &, const Carried &carried, Side) const override {
-        query(carried.definition);
+    void put_on(const CarryScope &scope, const Carried &carried, Side) const override {
+        query(fmt::format("ALTER TABLE ONLY {} {}", scope_of(scope, carried).table,
+                          carried.definition));
     }
 } const mark_carrier;
 

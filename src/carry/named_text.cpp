@@ -13,8 +13,8 @@ namespace {
 constexpr uint32_t pg_trigger_id = 2620, pg_policy_id = 3256;
 
 // sql gives: OID, name, statements that make it (separated by \x01), the columns that it depends
-// on, the names of those that it lists, the table or partition that it is on; that of triggers
-// knows the columns that have two names ($2, $3). what: TRIGGER or POLICY.
+// on, the names of those that it lists, the table or partition that it is on and its name; that of
+// triggers knows the columns that have two names ($2, $3). what: TRIGGER or POLICY.
 class NamedText final : public Carrier {
   public:
     NamedText(const char *name, const char *what, uint32_t class_id, int rank,
@@ -35,7 +35,8 @@ class NamedText final : public Carrier {
         for (size_t row = 0; row < rows.size(); ++row)
             if (claim(dependents, class_id_, rows.oid(row, 0)))
                 found.push_back({name_, rows.text(row, 1), "", rows.text(row, 2), "", true,
-                                 partition_of(scope, rows.oid(row, 5)), rows.text(row, 3), "",
+                                 partition_of(scope, rows.oid(row, 5)), rows.text(row, 3),
+                                 rows.text(row, 6),
                                  lists_renamed(scope, rows.text(row, 4)) ? of_both : ""});
         return found;
     }
@@ -74,8 +75,10 @@ class NamedText final : public Carrier {
                           scope_of(scope, carried).table));
     }
 
-    void put_on(const CarryScope &, const Carried &carried, Side) const override {
-        for (const auto &statement : split(carried.definition, '\x01')) query(statement);
+    void put_on(const CarryScope &scope, const Carried &carried, Side) const override {
+        const std::string table = scope_of(scope, carried).table;
+        for (const auto &statement : split(carried.definition, '\x01'))
+            query(on_table_of_now(statement, carried.parent, table));
     }
 
     // Made anew, a trigger lists the columns of its text alone.
@@ -85,6 +88,15 @@ class NamedText final : public Carrier {
 
   private:
     static constexpr const char *of_both = "UPDATE OF both names";
+
+    // The table may have another name since the text was written, and another table that one.
+    static std::string on_table_of_now(std::string statement, const std::string &then,
+                                       const std::string &now) {
+        for (const std::string before : {" ON ", "ALTER TABLE "})
+            if (const size_t at = statement.find(before + then + " "); at != std::string::npos)
+                return statement.replace(at + before.size(), then.size(), now);
+        return statement;
+    }
 
     static void add_renames(const CarryScope &scope, Parameters &parameters) {
         std::vector<std::string> leaders, followers;
@@ -126,7 +138,7 @@ const NamedText trigger_carrier(
            (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
              WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
                AND NOT (d.refobjid = t.tgrelid AND d.refobjsubid = ANY (coalesce(l.following, '{}')))),
-           l.names, t.tgrelid
+           l.names, t.tgrelid, r.name
       FROM pg_trigger t
      CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = t.tgrelid) r
      CROSS JOIN LATERAL (
@@ -158,7 +170,7 @@ const NamedText policy_carrier("policy", "POLICY", pg_policy_id, 76, R"(
                   FROM obj_description(p.oid, 'pg_policy') AS c WHERE c IS NOT NULL)),
            (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
              WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0),
-           '', p.polrelid
+           '', p.polrelid, r.name
       FROM pg_policy p
      CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p.polrelid) r
      WHERE p.polrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() ORDER BY p.polname, p.polrelid)");

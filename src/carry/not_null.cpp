@@ -21,7 +21,7 @@ class NotNull final : public Carrier {
         std::vector<Carried> found;
         for (const auto &column : scope.mapping.old_columns) {
             const Rows rows = query(
-                R"(SELECT a.attrelid, c.oid FROM pg_attribute a
+                R"(SELECT a.attrelid, c.oid, format('%s.%s', a.attrelid, a.attnum) FROM pg_attribute a
                      LEFT JOIN pg_constraint c ON c.conrelid = a.attrelid AND c.contype = 'n' AND a.attnum = ANY (c.conkey)
                     WHERE a.attrelid = ANY ()" ZDM_TREE_OF(
                     "$1::oid") R"() AND a.attname = $2 AND a.attnotnull
@@ -35,7 +35,7 @@ class NotNull final : public Carrier {
                 found.push_back({name(), column.name,
                                  new_object_name(scope.migration.id, column.name + "_not_null"),
                                  "NOT NULL", scope.is_paired() ? "NOT NULL" : "", true,
-                                 partition_of(scope, rows.oid(row, 0))});
+                                 partition_of(scope, rows.oid(row, 0)), rows.text(row, 2)});
             }
         }
         return found;
@@ -49,7 +49,11 @@ class NotNull final : public Carrier {
 
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
         const CarryScope there = scope_of(scope, carried);
-        return on(there, {drop_constraint_step(there, Phase::build, carried.shadow)});
+        Step drop = drop_constraint_step(there, Phase::build, carried.shadow);
+        if (has_kept_its_own(there, carried))
+            drop.sql += fmt::format(", ALTER COLUMN {} DROP NOT NULL",
+                                    column_of(there, Side::new_side, carried.object));
+        return on(there, {drop});
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
@@ -77,6 +81,18 @@ class NotNull final : public Carrier {
     }
 
   private:
+    // Since an earlier cutover, and not because the parent demands it.
+    static bool has_kept_its_own(const CarryScope &scope, const Carried &carried) {
+        return scope.is_paired() &&
+               !query(
+                    R"(SELECT FROM pg_attribute a WHERE a.attrelid = $1::oid AND a.attname = $2 AND a.attnotnull
+                          AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent
+                                           WHERE i.inhrelid = a.attrelid AND p.attname = $2 AND p.attnotnull))",
+                    {scope.migration.relation,
+                     column_of(scope, Side::new_side, carried.object).name})
+                    .empty();
+    }
+
     static std::vector<Step> proof(const CarryScope &scope, Phase phase,
                                    const std::string &constraint, const Identifier &column) {
         return on(scope,

@@ -117,7 +117,8 @@ class Statistics final : public Carrier {
                                     const std::string &object) {
         const Rows rows = query(
             R"(SELECT s.oid FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-                WHERE s.stxrelid = $1::oid AND quote_ident(n.nspname) = $2 AND s.stxname = $3)",
+                WHERE s.stxrelid = $1::oid AND s.stxname = $3
+                ORDER BY quote_ident(n.nspname) = $2 DESC LIMIT 1)",
             {scope.migration.relation, schema, object});
         if (rows.empty())
             raise(sqlstate::undefined_object, {},

@@ -76,7 +76,7 @@ std::optional<LaterCutover> cut_over_later(const Migration &migration) {
     const Rows rows = catalog(
         R"(SELECT m.name, c.object, m.target = 'ready'
              FROM zdm.carried own JOIN zdm.migration o ON o.id = own.migration
-             JOIN zdm.carried c ON (c.relation, c.carrier, c.object) = (own.relation, own.carrier, own.object)
+             JOIN zdm.carried c ON (c.relation, c.carrier, c.object, c.related) = (own.relation, own.carrier, own.object, own.related)
              JOIN zdm.migration m ON m.id = c.migration
             WHERE own.migration = $1::bigint AND m.id <> $1::bigint AND m.phase = 'soak'
               -- What has no counterpart is as it is, but for texts whose columns have another name since.

@@ -23,7 +23,8 @@ struct Carried {
     std::string columns = {};
     // The index of the parent table that a partition's one belongs to, behind that table's OID and
     // a dot, for a partition in another schema may have one of the same name; the schema of
-    // statistics, quoted, where it is not the table's.
+    // statistics, quoted, where it is not the table's; the table's name in the text of a trigger or
+    // a policy.
     std::string parent = {};
     // Of a deferrable key: " DEFERRABLE ..."; of a partition's own one: UNIQUE or PRIMARY KEY.
     std::string timing = {};

@@ -124,6 +124,16 @@ std::vector<Migration> on_each_table(const Migration &migration) {
     return seen;
 }
 
+bool has_table(const Migration &migration, uint32_t relation) {
+    return !catalog(
+                R"(SELECT FROM zdm.migrated_table m
+                    WHERE m.migration = $1::bigint
+                      AND (m.relation = $2::oid
+                           OR m.relation IN (SELECT relid FROM pg_catalog.pg_partition_ancestors($2::oid::regclass))))",
+                {migration.id, relation})
+                .empty();
+}
+
 Migration on_table(const Migration &migration, uint32_t relation) {
     if (relation == 0 || relation == migration.relation) return migration;
     for (const auto &seen : on_each_table(migration))

@@ -48,6 +48,8 @@ std::vector<Migration> unfinished_migrations();
 // A migration as each of its tables sees it: relation, relation_name and owner are that table's.
 // By OID, which is the order in which their locks are taken.
 std::vector<Migration> on_each_table(const Migration &migration);
+// Whether that is one of them or, at this moment, a partition of one.
+bool has_table(const Migration &migration, uint32_t relation);
 // One of them, or a table outside whose foreign key refers to one; 0: the migration's own. Raises
 // 42P01 where it was dropped.
 Migration on_table(const Migration &migration, uint32_t relation);

@@ -1,6 +1,7 @@
 // expand: new columns and the sync trigger in one transaction. From its commit on every row version
 // that anybody writes is in sync; nothing before it knows of the new columns. CREATE TRIGGER's lock
 // (and ours, which is stronger) waits for writers that are in mid-transaction, so none is missed.
+#include "carry/attribute.hpp"
 #include "carry/generated.hpp"
 #include "carry/privilege.hpp"
 #include "carry/security_label.hpp"
@@ -45,6 +46,7 @@ class Expand final : public StepKind {
                                   Identifier(column.name), column.type));
             try_defaults(scope);
             share_storage({&scope});
+            share_attributes({&scope});
             share_privileges({&scope}, Side::new_side);
             share_security_labels({&scope}, Side::new_side);
             create_sync_trigger(scope);

@@ -31,6 +31,10 @@ size_t place_of_table(const Step &step) {
         return only != nowhere ? only : at;
     }
     if (step.kind == "analyze") return behind(step.sql, "ANALYZE ");
+    if (step.kind == "create_statistics") {
+        const size_t from = step.sql.rfind(" FROM ");
+        return from == nowhere ? from : from + 6;
+    }
     if (step.kind != "create_index") return nowhere;
     for (const std::string create : {"CREATE INDEX", "CREATE UNIQUE INDEX"})
         if (const size_t index = behind(step.sql, create + " CONCURRENTLY "); index != nowhere) {

@@ -12,7 +12,7 @@ class CreateStatistics final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_SHARE_UPDATE_EXCLUSIVE, [&] {
-            query(step.sql);
+            if (has_table(turn.migration, turn.migration.relation)) query(step.sql);
             return Outcome::finished();
         });
     }

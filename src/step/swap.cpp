@@ -110,7 +110,11 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
 void withdraw_proofs(const Migration &migration, const std::vector<CarriedTable> &tables) {
     for (const auto &one : in_rank_order(tables))
         for (const auto &part : one.carrier->reinstate(*one.scope, *one.carried))
-            if (is_proof(part)) withdraw_proof(*one.scope, part);
+            if (is_proof(part))
+                withdraw_proof(part.relation == 0
+                                   ? *one.scope
+                                   : carry_scope(on_table(migration, part.relation), {}),
+                               part);
     for (const auto &other : load_steps(migration.id))
         if (other.kind == "reinstate") set_step_state(migration, other, "done");
 }
@@ -193,7 +197,7 @@ class Swap final : public StepKind {
                 for (const auto &table : tables) {
                     // Under the lock the count is final; the index makes it instant.
                     const int64_t count = count_unfit(table.scope);
-                    drop_unfit_index(table.scope);
+                    drop_unfit_indexes(table.scope);
                     if (count == 0 || unfit > 0) continue;
                     unfit = count;
                     unfit_on = table.scope.migration;

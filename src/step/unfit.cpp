@@ -1,6 +1,7 @@
 #include "step/unfit.hpp"
 
 #include "carry/index_definition.hpp"
+#include "state/index.hpp"
 #include "state/names.hpp"
 
 #include "core/no_postgres.hpp"
@@ -31,8 +32,18 @@ std::string lost_condition(const CarryScope &scope) {
     return fmt::format("{} AND ({})", condition(scope), fmt::join(different, " OR "));
 }
 
-std::string index_name(const CarryScope &scope) {
-    return new_object_name(scope.migration.id, fmt::format("unfit_{}", scope.migration.relation));
+std::string index_name(const CarryScope &scope, uint32_t heap) {
+    return new_object_name(scope.migration.id, fmt::format("unfit_{}", heap));
+}
+
+// The table itself, or its leaves.
+std::vector<uint32_t> heaps_of(const CarryScope &scope) {
+    const Rows rows = query(R"(SELECT oid FROM pg_class WHERE oid = ANY ()" ZDM_TREE_OF(
+                                "$1::oid") R"() AND relkind = 'r' ORDER BY oid)",
+                            {scope.migration.relation});
+    std::vector<uint32_t> heaps;
+    for (size_t row = 0; row < rows.size(); ++row) heaps.push_back(rows.oid(row, 0));
+    return heaps;
 }
 
 }  // namespace
@@ -57,17 +68,25 @@ void raise_unfit(const Migration &migration, int64_t count) {
 }
 
 std::vector<Step> unfit_index_steps(const CarryScope &scope) {
-    if (scope.mapping.reverse_is_total() || scope.partitioned) return {};
-    return {create_index_step(
-        Phase::soak, index_name(scope),
-        fmt::format("CREATE INDEX CONCURRENTLY {} ON {} (({})) WHERE {}",
-                    Identifier(index_name(scope)), scope.table,
-                    fmt::format("{} IS NULL", Identifier(scope.mapping.old_columns[0].soak_name)),
-                    condition(scope)))};
+    std::vector<Step> steps;
+    if (scope.mapping.reverse_is_total()) return steps;
+    for (const uint32_t heap : heaps_of(scope)) {
+        steps.push_back(create_index_step(
+            Phase::soak, index_name(scope, heap),
+            fmt::format(
+                "CREATE INDEX CONCURRENTLY {} ON {} (({})) WHERE {}",
+                Identifier(index_name(scope, heap)), quoted_relation(heap).value(),
+                fmt::format("{} IS NULL", Identifier(scope.mapping.old_columns[0].soak_name)),
+                condition(scope))));
+        steps.back().relation = heap;
+    }
+    return steps;
 }
 
-void drop_unfit_index(const CarryScope &scope) {
-    query(fmt::format("DROP INDEX IF EXISTS {}.{}", scope.schema, Identifier(index_name(scope))));
+void drop_unfit_indexes(const CarryScope &scope) {
+    for (const uint32_t heap : heaps_of(scope))
+        if (const auto index = find_index(heap, index_name(scope, heap)))
+            query(fmt::format("DROP INDEX {}", index->quoted));
 }
 
 }  // namespace zdm

@@ -14,9 +14,9 @@ int64_t count_unfit(const CarryScope &scope);
 // Raises ZD003 with the count and what to do; nothing where it is 0.
 void raise_unfit(const Migration &migration, int64_t count);
 
-// A partial index over such rows, empty where all is well. Only between the wish to revert and the
-// revert: it makes updates of the columns non-HOT.
+// A partial index over such rows, one for each partition, empty where all is well. Only between the
+// wish to revert and the revert: it makes updates of the columns non-HOT.
 std::vector<Step> unfit_index_steps(const CarryScope &scope);
-void drop_unfit_index(const CarryScope &scope);
+void drop_unfit_indexes(const CarryScope &scope);
 
 }  // namespace zdm
