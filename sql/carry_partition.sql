@@ -21,6 +21,7 @@ BEGIN
     ALTER TABLE low ALTER v SET STATISTICS 77;
     ALTER TABLE low ALTER v SET (n_distinct = 5);
     ALTER TABLE low ADD CONSTRAINT low_check CHECK (v > 0);
+    ALTER TABLE low ADD CONSTRAINT v_not_null CHECK (v IS NOT NULL);
     ALTER TABLE low ADD CONSTRAINT low_key UNIQUE (v) INCLUDE (w);
     CREATE INDEX low_index ON low ((v + 1)) WHERE v > 3;
     CREATE STATISTICS low_statistics ON v, w FROM low;

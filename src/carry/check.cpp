@@ -37,7 +37,7 @@ class Check final : public Carrier {
                 rebound(scope, rows.text(row, 2), Side::new_side, Names::before,
                         fmt::format("constraint {}", Identifier(constraint)), {relation});
             found.push_back(
-                {name(), constraint, new_object_name(scope.migration.id, constraint),
+                {name(), constraint, new_object_name(scope.migration.id, own_name(constraint)),
                  rows.text(row, 2), fmt::format("CHECK ({}){}", condition, rows.text(row, 3)), true,
                  partition_of(scope, relation), columns_of(pg_constraint_id, rows.oid(row, 0))});
         }
@@ -62,7 +62,8 @@ class Check final : public Carrier {
             rebound(before, carried.definition, Side::old_side, Names::soak,
                     fmt::format("constraint {}", Identifier(carried.object)));
         const auto &full = carried.shadow_definition;
-        return steps(before, Phase::soak, old_object_name(scope.migration.id, carried.object),
+        return steps(before, Phase::soak,
+                     old_object_name(scope.migration.id, own_name(carried.object)),
                      fmt::format("CHECK ({}){}", condition, full.substr(full.rfind(')') + 1)));
     }
 
@@ -76,12 +77,22 @@ class Check final : public Carrier {
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         rename(scope_of(scope, carried),
-               side == Side::new_side ? carried.shadow
-                                      : old_object_name(scope.migration.id, carried.object),
+               side == Side::new_side
+                   ? carried.shadow
+                   : old_object_name(scope.migration.id, own_name(carried.object)),
                carried.object);
     }
 
   private:
+    // What a proof of NOT NULL is named after (not_null.cpp) may be a constraint's name as well.
+    static std::string own_name(const std::string &constraint) {
+        constexpr std::string_view proof = "_not_null";
+        const bool is_taken =
+            constraint.size() > proof.size() &&
+            constraint.compare(constraint.size() - proof.size(), proof.size(), proof) == 0;
+        return is_taken ? constraint + "_check" : constraint;
+    }
+
     static void rename(const CarryScope &scope, const std::string &from, const std::string &to) {
         query(fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", scope.table,
                           Identifier(from), Identifier(to)));
