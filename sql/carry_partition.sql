@@ -46,6 +46,17 @@ BEGIN
 
     INSERT INTO p SELECT g, date '2026-01-01' + g % 80, g % 3, g FROM generate_series(10, 500) g;
 END $$;
+-- What comes later.
+CREATE FUNCTION add(schema text, type text, other_columns text DEFAULT '') RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SET LOCAL search_path = %I, public', schema);
+    EXECUTE format('CREATE TABLE soaked (id integer NOT NULL, at date NOT NULL, w integer, v %s NOT NULL CONSTRAINT soaked_check CHECK (v <> 8)%s)', type, other_columns);
+    CREATE TRIGGER soaked_trigger AFTER UPDATE OF v ON soaked FOR EACH ROW EXECUTE FUNCTION noted();
+    CREATE POLICY soaked_policy ON soaked USING (v > 0);
+    ALTER TABLE p ATTACH PARTITION soaked FOR VALUES FROM ('2026-05-01') TO ('2026-06-01');
+    INSERT INTO soaked (id, at, v) VALUES (1, '2026-05-01', 1);
+    CREATE TRIGGER p_trigger AFTER UPDATE ON p FOR EACH ROW WHEN (old.v < new.v) EXECUTE FUNCTION noted();
+END $$;
 SELECT build('before', 'integer'), build('after', 'bigint'), build('moved', 'integer');
 CREATE FUNCTION looks(schema text) RETURNS TABLE (line text) LANGUAGE sql AS $$
     WITH r AS (SELECT oid, relname FROM pg_class WHERE relnamespace = schema::regnamespace AND relkind IN ('r', 'p'))
@@ -87,6 +98,9 @@ INSERT INTO moved.p (id, at, v) VALUES (1, '2026-01-02', 80);
 INSERT INTO moved.p (id, at, v) VALUES (1, '2026-01-02', -1);
 INSERT INTO moved.p (id, at, v) VALUES (1, '2026-03-02', NULL);
 INSERT INTO moved.p (id, at, v) VALUES (1, '2026-02-02', 7);
+-- What has come since is there after a revert too.
+SELECT add('before', 'integer'), add('after', 'bigint'), add('moved', 'bigint', ', zdm_old_v integer');
+SELECT * FROM difference('moved', 'after');
 -- A partition has another name meanwhile, and another table its own.
 ALTER TABLE moved.low RENAME TO lowest;
 CREATE TABLE moved.low (LIKE moved.lowest);
@@ -94,6 +108,7 @@ SELECT zdm.revert('v');
 CALL zdm.wait('v', 'ready', 60);
 DROP TABLE moved.low;
 ALTER TABLE moved.lowest RENAME TO low;
+UPDATE moved.p SET v = 8 WHERE id = 1 AND at = '2026-05-01';
 SELECT * FROM difference('moved', 'before');
 -- A partition may go with all that it has, and one may come with more.
 ALTER TABLE moved.p DETACH PARTITION moved.high;
@@ -118,6 +133,30 @@ SELECT * FROM difference('moved', 'after');
 SELECT count(*), sum(v) FROM moved.p;
 DROP SCHEMA before, after, moved CASCADE;
 
+-- What a table itself gets in soak.
+CREATE TABLE t (id integer PRIMARY KEY, v integer, w integer CONSTRAINT t_before CHECK (w > 0));
+INSERT INTO t SELECT g, g, g FROM generate_series(1, 10) g;
+SELECT zdm.change_type('t', 'v', 'bigint', name => 't');
+CALL zdm.wait('t', 'ready', 60);
+SELECT zdm.cutover('t');
+CALL zdm.wait('t', 'soak', 60);
+ALTER TABLE t ALTER v SET NOT NULL, ADD CONSTRAINT t_check CHECK (v > 0), ADD CONSTRAINT t_both CHECK (v >= w) NOT VALID;
+CREATE POLICY t_policy ON t USING (v > 0);
+SELECT zdm.revert('t');
+CALL zdm.wait('t', 'ready', 60);
+INSERT INTO t VALUES (11, NULL, 11);
+INSERT INTO t VALUES (11, -1, 11);
+INSERT INTO t VALUES (11, 1, 11);
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'c' AND conname LIKE 't\_%' ORDER BY 1;
+SELECT polname, pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = 't'::regclass;
+SELECT zdm.cutover('t');
+CALL zdm.wait('t', 'soak', 60);
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'c' ORDER BY 1;
+SELECT polname, pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = 't'::regclass;
+SELECT zdm.contract('t');
+CALL zdm.wait('t', 'done', 60);
+DROP TABLE t;
+
 -- Not yet: what refers to another table, or is referred to.
 CREATE TABLE other (v integer PRIMARY KEY);
 CREATE TABLE p (id integer, v integer) PARTITION BY RANGE (id);
@@ -128,5 +167,5 @@ ALTER TABLE low DROP CONSTRAINT low_refers, ADD CONSTRAINT low_key UNIQUE (v);
 ALTER TABLE other ADD CONSTRAINT other_refers FOREIGN KEY (v) REFERENCES low (v);
 SELECT zdm.change_type('p', 'v', 'bigint');
 DROP TABLE p, other;
-DROP FUNCTION build, looks, difference, noted;
+DROP FUNCTION build, add, looks, difference, noted;
 DROP EXTENSION zdm;

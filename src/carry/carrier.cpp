@@ -59,6 +59,31 @@ std::vector<Step> on(const CarryScope &scope, std::vector<Step> steps) {
     return steps;
 }
 
+CarryScope turned_round(const CarryScope &scope) {
+    CarryScope other_way = scope;
+    std::swap(other_way.mapping.old_columns, other_way.mapping.new_columns);
+    return other_way;
+}
+
+bool is_newcomer(const CarryScope &scope, const std::vector<Carried> &known,
+                 const Carried &carried) {
+    if (object_of_migration(carried.object)) return false;  // another migration's counterpart
+    const auto is_same = [&](const Carried &one) {
+        return one.carrier == carried.carrier && one.object == carried.object &&
+               one.related == carried.related;
+    };
+    if (std::any_of(known.begin(), known.end(), is_same)) return false;
+    std::vector<std::string> names;
+    for (const auto &column : scope.mapping.new_columns) names.push_back(column.soak_name);
+    return !query(
+                R"(SELECT FROM pg_attribute
+                    WHERE attrelid = $1::oid AND attname = ANY (string_to_array($2, E'\x01'))
+                      AND format('%s.%s', attrelid, attnum) = ANY (string_to_array($3, ' ')))",
+                {carried.related != 0 ? carried.related : scope.migration.relation,
+                 fmt::format("{}", fmt::join(names, "\x01")), carried.columns})
+                .empty();
+}
+
 std::vector<CarryScope> scopes_of(const Migration &migration) {
     std::vector<CarryScope> scopes;
     for (const auto &seen : on_each_table(migration))

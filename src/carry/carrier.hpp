@@ -50,6 +50,12 @@ inline uint32_t partition_of(const CarryScope &table, uint32_t relation) {
     return relation == table.migration.relation ? 0 : relation;
 }
 
+// In soak: the scope as it would be if the present columns were the old ones, and whether what
+// reads those columns (Carried::columns) has come since cutover.
+CarryScope turned_round(const CarryScope &scope);
+bool is_newcomer(const CarryScope &scope, const std::vector<Carried> &known,
+                 const Carried &carried);
+
 // Names before cutover, or from cutover on: what a definition is written for.
 enum class Names { before, soak };
 

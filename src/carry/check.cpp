@@ -19,27 +19,21 @@ class Check final : public Carrier {
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         if (!scope.is_paired()) return found;
-        const Rows rows = query(
-            R"(SELECT oid, conname, pg_get_expr(conbin, conrelid),
-                      CASE WHEN connoinherit THEN ' NO INHERIT' ELSE '' END
-                      || CASE WHEN NOT convalidated THEN ' NOT VALID' ELSE '' END,
-                      conrelid
-                 FROM pg_constraint
-                WHERE conrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() AND contype = 'c'
-                  AND (conrelid = $1::oid OR coninhcount = 0)
-                ORDER BY conrelid <> $1::oid, conname, conrelid)",
-            {scope.migration.relation});
-        for (size_t row = 0; row < rows.size(); ++row) {
-            if (!claim(dependents, pg_constraint_id, rows.oid(row, 0))) continue;
-            const std::string constraint = rows.text(row, 1);
-            const uint32_t relation = rows.oid(row, 4);
-            const std::string condition =
-                rebound(scope, rows.text(row, 2), Side::new_side, Names::before,
-                        fmt::format("constraint {}", Identifier(constraint)), {relation});
-            found.push_back(
-                {name(), constraint, new_object_name(scope.migration.id, own_name(constraint)),
-                 rows.text(row, 2), fmt::format("CHECK ({}){}", condition, rows.text(row, 3)), true,
-                 partition_of(scope, relation), columns_of(pg_constraint_id, rows.oid(row, 0))});
+        for (const auto &constraint : constraints(scope))
+            if (claim(dependents, pg_constraint_id, constraint.oid))
+                found.push_back(carried_of(scope, constraint));
+        return found;
+    }
+
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      const std::vector<Carried> &known) const override {
+        std::vector<Carried> found;
+        if (!scope.is_paired()) return found;
+        for (const auto &constraint : constraints(scope)) {
+            if (!is_newcomer(scope, known, bare(scope, constraint))) continue;
+            Carried carried = carried_of(turned_round(scope), constraint);
+            carried.definition = condition_of(carried);
+            found.push_back(std::move(carried));
         }
         return found;
     }
@@ -84,6 +78,59 @@ class Check final : public Carrier {
     }
 
   private:
+    struct Constraint {
+        uint32_t oid = 0;
+        std::string name;
+        std::string condition;
+        std::string suffix;
+        uint32_t relation = 0;
+    };
+
+    static std::vector<Constraint> constraints(const CarryScope &scope) {
+        const Rows rows = query(
+            R"(SELECT oid, conname, pg_get_expr(conbin, conrelid),
+                      CASE WHEN connoinherit THEN ' NO INHERIT' ELSE '' END
+                      || CASE WHEN NOT convalidated THEN ' NOT VALID' ELSE '' END,
+                      conrelid
+                 FROM pg_constraint
+                WHERE conrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() AND contype = 'c'
+                  AND (conrelid = $1::oid OR coninhcount = 0)
+                ORDER BY conrelid <> $1::oid, conname, conrelid)",
+            {scope.migration.relation});
+        std::vector<Constraint> found;
+        for (size_t row = 0; row < rows.size(); ++row)
+            found.push_back({rows.oid(row, 0), rows.text(row, 1), rows.text(row, 2),
+                             rows.text(row, 3), rows.oid(row, 4)});
+        return found;
+    }
+
+    static Carried bare(const CarryScope &scope, const Constraint &constraint) {
+        return {"check",
+                constraint.name,
+                new_object_name(scope.migration.id, own_name(constraint.name)),
+                constraint.condition,
+                "",
+                true,
+                partition_of(scope, constraint.relation),
+                columns_of(pg_constraint_id, constraint.oid)};
+    }
+
+    static Carried carried_of(const CarryScope &scope, const Constraint &constraint) {
+        Carried carried = bare(scope, constraint);
+        carried.shadow_definition =
+            fmt::format("CHECK ({}){}",
+                        rebound(scope, constraint.condition, Side::new_side, Names::before,
+                                fmt::format("constraint {}", Identifier(constraint.name)),
+                                {constraint.relation}),
+                        constraint.suffix);
+        return carried;
+    }
+
+    static std::string condition_of(const Carried &carried) {
+        const std::string &full = carried.shadow_definition, check = "CHECK (";
+        return full.substr(check.size(), full.rfind(')') - check.size());
+    }
+
     // What a proof of NOT NULL is named after (not_null.cpp) may be a constraint's name as well.
     static std::string own_name(const std::string &constraint) {
         constexpr std::string_view proof = "_not_null";

@@ -29,15 +29,23 @@ class NamedText final : public Carrier {
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         if (!scope.is_paired()) return found;
-        Parameters parameters{scope.migration.relation};
-        if (class_id_ == pg_trigger_id) add_renames(scope, parameters);
-        const Rows rows = query(sql_, parameters);
+        const Rows rows = texts(scope);
         for (size_t row = 0; row < rows.size(); ++row)
             if (claim(dependents, class_id_, rows.oid(row, 0)))
-                found.push_back({name_, rows.text(row, 1), "", rows.text(row, 2), "", true,
-                                 partition_of(scope, rows.oid(row, 5)), rows.text(row, 3),
-                                 rows.text(row, 6),
-                                 lists_renamed(scope, rows.text(row, 4)) ? of_both : ""});
+                found.push_back(carried_of(scope, rows, row));
+        return found;
+    }
+
+    // At a rename a text of soak has the new name, which is there after a revert as well.
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      const std::vector<Carried> &known) const override {
+        std::vector<Carried> found;
+        if (!scope.is_paired() || !scope.keeps_names()) return found;
+        const Rows rows = texts(scope);
+        for (size_t row = 0; row < rows.size(); ++row) {
+            Carried carried = carried_of(scope, rows, row);
+            if (is_newcomer(scope, known, carried)) found.push_back(std::move(carried));
+        }
         return found;
     }
 
@@ -88,6 +96,25 @@ class NamedText final : public Carrier {
 
   private:
     static constexpr const char *of_both = "UPDATE OF both names";
+
+    Rows texts(const CarryScope &scope) const {
+        Parameters parameters{scope.migration.relation};
+        if (class_id_ == pg_trigger_id) add_renames(scope, parameters);
+        return query(sql_, parameters);
+    }
+
+    Carried carried_of(const CarryScope &scope, const Rows &rows, size_t row) const {
+        return {name_,
+                rows.text(row, 1),
+                "",
+                rows.text(row, 2),
+                "",
+                true,
+                partition_of(scope, rows.oid(row, 5)),
+                rows.text(row, 3),
+                rows.text(row, 6),
+                lists_renamed(scope, rows.text(row, 4)) ? of_both : ""};
+    }
 
     // The table may have another name since the text was written, and another table that one.
     static std::string on_table_of_now(std::string statement, const std::string &then,

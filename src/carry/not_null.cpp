@@ -19,25 +19,24 @@ class NotNull final : public Carrier {
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        for (const auto &column : scope.mapping.old_columns) {
-            const Rows rows = query(
-                R"(SELECT a.attrelid, c.oid, format('%s.%s', a.attrelid, a.attnum) FROM pg_attribute a
-                     LEFT JOIN pg_constraint c ON c.conrelid = a.attrelid AND c.contype = 'n' AND a.attnum = ANY (c.conkey)
-                    WHERE a.attrelid = ANY ()" ZDM_TREE_OF(
-                    "$1::oid") R"() AND a.attname = $2 AND a.attnotnull
-                      AND (a.attrelid = $1::oid
-                           OR NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent
-                                           WHERE i.inhrelid = a.attrelid AND p.attname = $2 AND p.attnotnull))
-                    ORDER BY a.attrelid <> $1::oid, a.attrelid)",
-                {scope.migration.relation, column.current_name(scope.soak_names)});
-            for (size_t row = 0; row < rows.size(); ++row) {
-                if (rows.null_text(row, 1)) claim(dependents, pg_constraint_id, rows.oid(row, 1));
-                found.push_back({name(), column.name,
-                                 new_object_name(scope.migration.id, column.name + "_not_null"),
-                                 "NOT NULL", scope.is_paired() ? "NOT NULL" : "", true,
-                                 partition_of(scope, rows.oid(row, 0)), rows.text(row, 2)});
+        for (const auto &column : scope.mapping.old_columns)
+            for (const auto &demand : demands(scope, column.current_name(scope.soak_names))) {
+                if (demand.constraint != 0) claim(dependents, pg_constraint_id, demand.constraint);
+                found.push_back(carried_of(scope, column, demand));
             }
-        }
+        return found;
+    }
+
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      const std::vector<Carried> &known) const override {
+        std::vector<Carried> found;
+        if (!scope.is_paired()) return found;
+        for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair)
+            for (const auto &demand :
+                 demands(scope, column_at(scope, Side::new_side, pair).soak_name)) {
+                Carried carried = carried_of(scope, scope.mapping.old_columns[pair], demand);
+                if (is_newcomer(scope, known, carried)) found.push_back(std::move(carried));
+            }
         return found;
     }
 
@@ -81,6 +80,42 @@ class NotNull final : public Carrier {
     }
 
   private:
+    // Of the table, or of a partition whose parent does not demand it.
+    struct Demand {
+        uint32_t relation = 0;
+        uint32_t constraint = 0;  // servers since 18 have one
+        std::string column;       // as in Carried::columns
+    };
+
+    static std::vector<Demand> demands(const CarryScope &scope, const std::string &column) {
+        const Rows rows = query(
+            R"(SELECT a.attrelid, coalesce(c.oid, 0), format('%s.%s', a.attrelid, a.attnum) FROM pg_attribute a
+                 LEFT JOIN pg_constraint c ON c.conrelid = a.attrelid AND c.contype = 'n' AND a.attnum = ANY (c.conkey)
+                WHERE a.attrelid = ANY ()" ZDM_TREE_OF(
+                "$1::oid") R"() AND a.attname = $2 AND a.attnotnull
+                  AND (a.attrelid = $1::oid
+                       OR NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent
+                                       WHERE i.inhrelid = a.attrelid AND p.attname = $2 AND p.attnotnull))
+                ORDER BY a.attrelid <> $1::oid, a.attrelid)",
+            {scope.migration.relation, column});
+        std::vector<Demand> found;
+        for (size_t row = 0; row < rows.size(); ++row)
+            found.push_back({rows.oid(row, 0), rows.oid(row, 1), rows.text(row, 2)});
+        return found;
+    }
+
+    static Carried carried_of(const CarryScope &scope, const MappedColumn &column,
+                              const Demand &demand) {
+        return {"not_null",
+                column.name,
+                new_object_name(scope.migration.id, column.name + "_not_null"),
+                "NOT NULL",
+                scope.is_paired() ? "NOT NULL" : "",
+                true,
+                partition_of(scope, demand.relation),
+                demand.column};
+    }
+
     // Since an earlier cutover, and not because the parent demands it.
     static bool has_kept_its_own(const CarryScope &scope, const Carried &carried) {
         return scope.is_paired() &&

@@ -172,6 +172,8 @@ class PartitionedIndex final : public Carrier {
         std::vector<Carried> found;
         for (const auto &root : known) {
             if (root.carrier != name() || root.related != scope.migration.relation) continue;
+            // An index of the new side reads columns that have the application's names: what it is
+            // over the old ones is found as at first.
             const CarryScope other_way = turned_round(scope);
             for (const auto &node : tree_of(index_named(root, root.object)))
                 if (!is_known(known, node)) found.push_back(newcomer_of(other_way, node));
@@ -252,14 +254,6 @@ class PartitionedIndex final : public Carrier {
         Carried carried = described(scope, node, Side::old_side);
         carried.keep_old = !node.leaf || can_stay_in_soak(scope, node.index);
         return carried;
-    }
-
-    // In soak an index of the new side reads columns that have the application's names: what it is
-    // over the old ones is found as at first, with the sides exchanged.
-    static CarryScope turned_round(const CarryScope &scope) {
-        CarryScope other_way = scope;
-        std::swap(other_way.mapping.old_columns, other_way.mapping.new_columns);
-        return other_way;
     }
 
     static bool is_known(const std::vector<Carried> &known, const Node &node) {
