@@ -7,6 +7,20 @@
 
 namespace zdm {
 
+namespace {
+
+// With the column's own collation, where it has one.
+std::string full_type(const Column &column) {
+    const Rows rows = query(
+        R"(SELECT format(' COLLATE %I.%I', n.nspname, c.collname)
+             FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+            WHERE c.oid = $1::oid AND c.oid <> (SELECT typcollation FROM pg_type WHERE oid = $2::oid))",
+        {column.collation, column.type});
+    return column.type_name + (rows.empty() ? "" : rows.text(0, 0));
+}
+
+}  // namespace
+
 Draft draft_rename_column(const Table &table, const std::string &column_name,
                           const std::string &new_name) {
     Draft draft;
@@ -19,14 +33,9 @@ Draft draft_rename_column(const Table &table, const std::string &column_name,
     draft.complete = [=](Draft &self) {
         const Column column = column_for_migration(table, column_name);
         check_new_column_name(table, new_name);
-        const ZdmType type = new_column_type(table, column.type_name, true);
-        if (type.collation != column.collation)
-            raise(sqlstate::unsupported, {},
-                  "zdm: cannot rename column {} of {}: it has a collation of its own, which cannot "
-                  "come along yet",
-                  Identifier(column_name), table.name);
-        self.mapping.old_columns = {{column.name, column.name, column.type_name, "$2", true}};
-        self.mapping.new_columns = {{new_name, new_name, column.type_name, "$1", true}};
+        const std::string type = new_column_type(table, full_type(column), true).name;
+        self.mapping.old_columns = {{column.name, column.name, type, "$2", true}};
+        self.mapping.new_columns = {{new_name, new_name, type, "$1", true}};
         self.direct = {fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", table.quoted,
                                    Identifier(column.name), Identifier(new_name))};
     };

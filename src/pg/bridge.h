@@ -204,7 +204,8 @@ typedef struct ZdmType {
 } ZdmType;
 
 /* Parses a type name as SQL does, under the caller's search_path, or (canonical) the pinned one
- * that zdm writes its own names for. 42704, 42601, 0A000 (serial). */
+ * that zdm writes its own names for, with COLLATE where a column has a collation of its own. 42704,
+ * 42601, 0A000 (serial). */
 ErrorData *zdm_type_parse(const char *text, bool canonical, ZdmType *type);
 
 typedef struct ZdmColumn {

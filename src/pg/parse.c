@@ -15,6 +15,7 @@
 #include "parser/parse_coerce.h"
 #include "parser/parse_node.h"
 #include "parser/parse_type.h"
+#include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgroids.h"
@@ -31,9 +32,20 @@
 #include "pg/pinned.h"
 #include "pg/version.h"
 
+/* What stands behind a column's name: a type as format_type writes it, and maybe COLLATE. */
+static void parse_column_type(const char *text, Oid *type, int32 *typmod, Oid *collation) {
+    List *parsed = raw_parser(psprintf("ALTER TABLE t ADD COLUMN c %s", text), RAW_PARSE_DEFAULT);
+    AlterTableStmt *statement = (AlterTableStmt *)linitial_node(RawStmt, parsed)->stmt;
+    ColumnDef *column = (ColumnDef *)linitial_node(AlterTableCmd, statement->cmds)->def;
+
+    typenameTypeIdAndMod(NULL, column->typeName, type, typmod);
+    *collation = GetColumnDefCollation(NULL, column, *type);
+}
+
 ErrorData *zdm_type_parse(const char *text, bool canonical, ZdmType *type) {
     GUARD_BEGIN();
     Oid oid;
+    Oid collation;
     int32 typmod;
     int nest;
 
@@ -46,16 +58,23 @@ ErrorData *zdm_type_parse(const char *text, bool canonical, ZdmType *type) {
              errmsg("\"%s\" is not a type but an integer with a sequence; name the integer type",
                     text)));
     nest = canonical ? zdm_pin_settings() : NewGUCNestLevel();
-    zdm_parse_type_string(text, &oid, &typmod);
+    if (canonical)
+        parse_column_type(text, &oid, &typmod, &collation);
+    else {
+        zdm_parse_type_string(text, &oid, &typmod);
+        collation = get_typcollation(oid);
+    }
     AtEOXact_GUC(true, nest);
     if (get_typtype(oid) == TYPTYPE_PSEUDO)
         ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
                         errmsg("no column can have pseudo-type %s", format_type_be(oid))));
     type->oid = oid;
     type->typmod = typmod;
-    type->collation = get_typcollation(oid);
+    type->collation = collation;
     nest = zdm_pin_settings();
     type->name = format_type_with_typemod(oid, typmod);
+    if (collation != get_typcollation(oid))
+        type->name = psprintf("%s COLLATE %s", type->name, generate_collation_name(collation));
     AtEOXact_GUC(true, nest);
     GUARD_END();
 }
