@@ -156,17 +156,17 @@ SELECT * FROM f ORDER BY id;
 DROP TABLE f;
 DROP FUNCTION count_up;
 -- A revert that rows stand in the way of leaves nothing behind that fails the application's writes.
-CREATE TABLE n (id integer PRIMARY KEY, v integer NOT NULL);
+CREATE TABLE n (id integer PRIMARY KEY, v integer NOT NULL CONSTRAINT n_positive CHECK (v > 0));
 INSERT INTO n SELECT g, g FROM generate_series(1, 10) g;
-SELECT zdm.change_type('n', 'v', 'bigint', name => 'n');
+SELECT zdm.change_type('n', 'v', 'numeric', name => 'n');
 SELECT zdm.cutover('n');
 CALL zdm.wait('n', 'soak', 60);
 ALTER TABLE n ALTER v DROP NOT NULL;
-INSERT INTO n VALUES (11, NULL);
+INSERT INTO n (id, v) VALUES (11, 0.4);
 SELECT zdm.revert('n');
 CALL zdm.wait('n', 'ready', 60);
-INSERT INTO n VALUES (12, NULL);
-DELETE FROM n WHERE v IS NULL;
+INSERT INTO n (id, v) VALUES (12, 0.3);
+DELETE FROM n WHERE v < 1;
 SELECT zdm.resume('n');
 CALL zdm.wait('n', 'ready', 60);
 \d n

@@ -105,4 +105,18 @@ SELECT attname, format_type(atttypid, atttypmod), collnamespace::regnamespace, c
 SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'word'::regclass ORDER BY 1;
 DROP TABLE word CASCADE;
 DROP SCHEMA "My words" CASCADE;
+-- Who refers to it from another table refers to the new column, and the server knows that every row does.
+CREATE TABLE parent (id integer PRIMARY KEY);
+CREATE TABLE child (p integer REFERENCES parent);
+INSERT INTO parent SELECT generate_series(1, 10);
+INSERT INTO child SELECT generate_series(1, 10);
+SELECT zdm.rename_column('parent', 'id', 'number', name => 'number');
+CALL zdm.wait('number', 'ready', 60);
+SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'child'::regclass AND contype = 'f' ORDER BY 1;
+SELECT zdm.cutover('number');
+CALL zdm.wait('number', 'soak', 60);
+SELECT conname, convalidated, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'child'::regclass AND contype = 'f' ORDER BY 1;
+SELECT zdm.contract('number');
+CALL zdm.wait('number', 'done', 60);
+DROP TABLE child, parent;
 DROP EXTENSION zdm;

@@ -88,6 +88,10 @@ class Carrier {
         return {};
     }
 
+    // In soak: the application's own is there no more, or no longer as it was recorded; then
+    // find_in_soak finds what it is now.
+    virtual bool is_gone_in_soak(const CarryScope &, const Carried &) const { return false; }
+
     // On the partition Carried::related, and gone with it where the table has that no more. Not
     // where something is to be taken down on it all the same.
     virtual bool is_of_partition(const Carried &) const { return false; }

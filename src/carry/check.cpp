@@ -25,6 +25,15 @@ class Check final : public Carrier {
         return found;
     }
 
+    bool is_gone_in_soak(const CarryScope &scope, const Carried &carried) const override {
+        return query(
+                   "SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2 AND "
+                   "contype = 'c'",
+                   {carried.related != 0 ? carried.related : scope.migration.relation,
+                    carried.object})
+            .empty();
+    }
+
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       const std::vector<Carried> &known) const override {
         std::vector<Carried> found;
@@ -90,9 +99,10 @@ class Check final : public Carrier {
         const Rows rows = query(
             R"(SELECT oid, conname, pg_get_expr(conbin, conrelid),
                       CASE WHEN connoinherit THEN ' NO INHERIT' ELSE '' END
-                      || CASE WHEN NOT convalidated THEN ' NOT VALID' ELSE '' END,
+                      || CASE WHEN to_jsonb(k) ->> 'conenforced' = 'false' THEN ' NOT ENFORCED'
+                              WHEN NOT convalidated THEN ' NOT VALID' ELSE '' END,
                       conrelid
-                 FROM pg_constraint
+                 FROM pg_constraint k
                 WHERE conrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() AND contype = 'c'
                   AND (conrelid = $1::oid OR coninhcount = 0)
                 ORDER BY conrelid <> $1::oid, conname, conrelid)",
@@ -133,11 +143,15 @@ class Check final : public Carrier {
 
     // What a proof of NOT NULL is named after (not_null.cpp) may be a constraint's name as well.
     static std::string own_name(const std::string &constraint) {
-        constexpr std::string_view proof = "_not_null";
-        const bool is_taken =
-            constraint.size() > proof.size() &&
-            constraint.compare(constraint.size() - proof.size(), proof.size(), proof) == 0;
-        return is_taken ? constraint + "_check" : constraint;
+        const std::string proof = "_not_null", ours = "_check";
+        std::string bare = constraint;
+        while (ends_with(bare, ours)) bare.resize(bare.size() - ours.size());
+        return ends_with(bare, proof) ? constraint + ours : constraint;
+    }
+
+    static bool ends_with(const std::string &text, const std::string &end) {
+        return text.size() >= end.size() &&
+               text.compare(text.size() - end.size(), end.size(), end) == 0;
     }
 
     static void rename(const CarryScope &scope, const std::string &from, const std::string &to) {
@@ -147,10 +161,9 @@ class Check final : public Carrier {
 
     static std::vector<Step> steps(const CarryScope &scope, Phase phase,
                                    const std::string &constraint, const std::string &definition) {
-        constexpr std::string_view not_valid = " NOT VALID";
-        const bool stays_not_valid = definition.size() > not_valid.size() &&
-                                     definition.compare(definition.size() - not_valid.size(),
-                                                        not_valid.size(), not_valid) == 0;
+        const std::string not_valid = " NOT VALID";
+        const bool stays_not_valid =
+            ends_with(definition, not_valid) || ends_with(definition, " NOT ENFORCED");
         std::vector<Step> steps{
             {0, phase, "add_constraint", constraint,
              fmt::format("Check new writes: {}", definition),

@@ -1,6 +1,8 @@
 // DEFAULT: moves to the side that the application writes. Never on both: a serial's default would
 // burn two values an insert, and the sync trigger tells from a missing default which side was
 // given.
+#include <algorithm>
+
 #include "carry/carrier.hpp"
 
 #include "core/no_postgres.hpp"
@@ -33,6 +35,26 @@ class Default final : public Carrier {
         return found;
     }
 
+    // Left on the new column it would be taken for a value that was given, after a revert.
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      const std::vector<Carried> &known) const override {
+        std::vector<Carried> found;
+        if (!scope.is_paired()) return found;
+        refuse_new_identity(scope, known);
+        for (auto &one : defaults_in_soak(scope))
+            if (std::none_of(known.begin(), known.end(),
+                             [&](const Carried &other) { return is_same(one, other); }))
+                found.push_back(std::move(one));
+        return found;
+    }
+
+    bool is_gone_in_soak(const CarryScope &scope, const Carried &carried) const override {
+        if (!scope.is_paired()) return false;
+        for (const auto &one : defaults_in_soak(scope))
+            if (is_same(one, carried)) return one.definition != as_put_on(scope, carried);
+        return true;
+    }
+
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
         if (const auto column = column_named(scope, carried, side))
             query(fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT",
@@ -47,6 +69,56 @@ class Default final : public Carrier {
     }
 
   private:
+    static bool is_same(const Carried &one, const Carried &other) {
+        return one.carrier == other.carrier && one.object == other.object &&
+               one.related == other.related;
+    }
+
+    static void refuse_new_identity(const CarryScope &scope, const std::vector<Carried> &known) {
+        for (const auto &one : known)
+            if (one.carrier == "identity") return;
+        for (const auto &column : scope.mapping.new_columns)
+            if (!query("SELECT FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND "
+                       "attidentity <> ''",
+                       {scope.migration.relation, column.soak_name})
+                     .empty())
+                raise(sqlstate::unsupported, {},
+                      "{} cannot be reverted: column {} has become an identity column since "
+                      "cutover; ALTER TABLE {} ALTER {} DROP IDENTITY and SELECT zdm.resume({})",
+                      described(scope.migration), Identifier(column.soak_name), scope.table,
+                      Identifier(column.soak_name), Literal(scope.migration.name));
+    }
+
+    // As the server shows it for the new column.
+    static std::string as_put_on(const CarryScope &scope, const Carried &carried) {
+        if (carried.definition.empty()) return "";
+        for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
+            if (scope.mapping.old_columns[pair].name != carried.object) continue;
+            ZdmType type{};
+            const char *shown = nullptr;
+            bool is_volatile = false;
+            check(zdm_type_parse(column_at(scope, Side::new_side, pair).type.c_str(), true, &type));
+            check(zdm_default_parse(carried.definition.c_str(), &type, &shown, &is_volatile));
+            return shown;
+        }
+        return carried.definition;
+    }
+
+    // Under the names of the old columns, as they were recorded.
+    std::vector<Carried> defaults_in_soak(const CarryScope &scope) const {
+        std::vector<Carried> present;
+        std::vector<Dependent> nobody;
+        for (auto &one : find(turned_round(scope), nobody)) {
+            for (size_t pair = 0; pair < scope.mapping.new_columns.size(); ++pair)
+                if (scope.mapping.new_columns[pair].name == one.object) {
+                    one.object = scope.mapping.old_columns[pair].name;
+                    break;
+                }
+            present.push_back(std::move(one));
+        }
+        return present;
+    }
+
     // Of a partition: its own default, or "" where the parent has one and it has none.
     void find_in_partitions(const CarryScope &scope, const MappedColumn &column,
                             std::vector<Carried> &found) const {

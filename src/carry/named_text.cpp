@@ -13,8 +13,9 @@ namespace {
 constexpr uint32_t pg_trigger_id = 2620, pg_policy_id = 3256;
 
 // sql gives: OID, name, statements that make it (separated by \x01), the columns that it depends
-// on, the names of those that it lists, the table or partition that it is on and its name; that of
-// triggers knows the columns that have two names ($2, $3). what: TRIGGER or POLICY.
+// on, the names of those that it lists, the table or partition that it is on and its name, its
+// conditions; that of triggers knows the columns that have two names ($2, $3). what: TRIGGER or
+// POLICY.
 class NamedText final : public Carrier {
   public:
     NamedText(const char *name, const char *what, uint32_t class_id, int rank,
@@ -36,6 +37,15 @@ class NamedText final : public Carrier {
         return found;
     }
 
+    bool is_gone_in_soak(const CarryScope &scope, const Carried &carried) const override {
+        const Rows rows = texts(scope);
+        for (size_t row = 0; row < rows.size(); ++row)
+            if (rows.text(row, 1) == carried.object &&
+                partition_of(scope, rows.oid(row, 5)) == carried.related)
+                return scope.keeps_names() && rows.text(row, 2) != carried.definition;
+        return true;
+    }
+
     // At a rename a text of soak has the new name, which is there after a revert as well.
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       const std::vector<Carried> &known) const override {
@@ -44,7 +54,12 @@ class NamedText final : public Carrier {
         const Rows rows = texts(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
             Carried carried = carried_of(scope, rows, row);
-            if (is_newcomer(scope, known, carried)) found.push_back(std::move(carried));
+            if (!is_newcomer(scope, known, carried)) continue;
+            // Before anything of the revert is done.
+            for (const auto &condition : split(rows.text(row, 7), '\x01'))
+                rebound(turned_round(scope), condition, Side::new_side, Names::before,
+                        fmt::format("policy {}", Identifier(carried.object)), {rows.oid(row, 5)});
+            found.push_back(std::move(carried));
         }
         return found;
     }
@@ -165,7 +180,7 @@ const NamedText trigger_carrier(
            (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
              WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
                AND NOT (d.refobjid = t.tgrelid AND d.refobjsubid = ANY (coalesce(l.following, '{}')))),
-           l.names, t.tgrelid, r.name
+           l.names, t.tgrelid, r.name, ''
       FROM pg_trigger t
      CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = t.tgrelid) r
      CROSS JOIN LATERAL (
@@ -197,7 +212,8 @@ const NamedText policy_carrier("policy", "POLICY", pg_policy_id, 76, R"(
                   FROM obj_description(p.oid, 'pg_policy') AS c WHERE c IS NOT NULL)),
            (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
              WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0),
-           '', p.polrelid, r.name
+           '', p.polrelid, r.name,
+           concat_ws(E'\x01', pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
       FROM pg_policy p
      CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p.polrelid) r
      WHERE p.polrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() ORDER BY p.polname, p.polrelid)");

@@ -27,6 +27,16 @@ class NotNull final : public Carrier {
         return found;
     }
 
+    bool is_gone_in_soak(const CarryScope &scope, const Carried &carried) const override {
+        if (!scope.is_paired()) return false;
+        return query(
+                   "SELECT FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND "
+                   "attnotnull",
+                   {carried.related != 0 ? carried.related : scope.migration.relation,
+                    column_of(scope, Side::new_side, carried.object).name})
+            .empty();
+    }
+
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       const std::vector<Carried> &known) const override {
         std::vector<Carried> found;
@@ -120,7 +130,8 @@ class NotNull final : public Carrier {
     static bool has_kept_its_own(const CarryScope &scope, const Carried &carried) {
         return scope.is_paired() &&
                !query(
-                    R"(SELECT FROM pg_attribute a WHERE a.attrelid = $1::oid AND a.attname = $2 AND a.attnotnull
+                    R"(SELECT FROM pg_attribute a WHERE a.attrelid = $1::oid AND a.attname = $2 AND a.attnotnull AND a.attidentity = ''
+                          AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey))
                           AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent
                                            WHERE i.inhrelid = a.attrelid AND p.attname = $2 AND p.attnotnull))",
                     {scope.migration.relation,

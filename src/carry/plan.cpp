@@ -71,16 +71,24 @@ std::vector<CarriedTable> carried_tables(const Migration &migration) {
     return tables;
 }
 
-void add_found_in_soak(const Migration &migration) {
+bool renew_in_soak(const Migration &migration) {
+    bool changed = false;
     for (const auto &scope : scopes_of(migration)) {
         auto carried = still_carried(scope);
+        const auto is_gone = [&](const Carried &one) {
+            return Carrier::find_carrier(one.carrier).is_gone_in_soak(scope, one);
+        };
+        carried.erase(std::remove_if(carried.begin(), carried.end(), is_gone), carried.end());
         for (const Carrier *carrier : Carrier::all()) {
             const auto found = carrier->find_in_soak(scope, carried);
             carried.insert(carrier->parts_come_first() ? carried.begin() : carried.end(),
                            found.begin(), found.end());
         }
-        if (carried != load_carried(scope.migration)) replace_carried(scope.migration, carried);
+        if (carried == load_carried(scope.migration)) continue;
+        replace_carried(scope.migration, carried);
+        changed = true;
     }
+    return changed;
 }
 
 std::vector<CarriedOn> in_rank_order(const std::vector<CarriedTable> &tables) {

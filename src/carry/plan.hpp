@@ -20,8 +20,9 @@ std::vector<CarriedTable> carried_tables(const Migration &migration);  // as it 
 // detached with all that they have.
 std::vector<Carried> still_carried(const CarryScope &scope);
 
-// In soak: takes in what has come since cutover, such as with partitions that were attached.
-void add_found_in_soak(const Migration &migration);
+// In soak: takes in what has come since cutover, such as with partitions that were attached, and
+// leaves out what is there no more. Whether that has changed anything.
+bool renew_in_soak(const Migration &migration);
 
 // In the order of the carriers' ranks over all tables: a foreign key comes after the index that it
 // refers to.

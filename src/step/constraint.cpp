@@ -61,8 +61,9 @@ class ValidateConstraint final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_SHARE_UPDATE_EXCLUSIVE, [&] {
-            if (!has_table(turn.migration, turn.migration.relation)) return Outcome::finished();
             const Rows rows = constraint_of(turn, step);
+            if (rows.empty() && !has_table(turn.migration, turn.migration.relation))
+                return Outcome::finished();
             if (rows.empty() || !rows.boolean(0, 0)) evaluate(step.sql, turn.migration.evaluation);
             return Outcome::finished();
         });

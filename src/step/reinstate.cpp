@@ -101,7 +101,7 @@ class Reinstate final : public StepKind {
     }
 
     static std::vector<Step> parts_of(const Migration &migration) {
-        add_found_in_soak(migration);
+        renew_in_soak(migration);
         const auto tables = carried_tables(migration);
         for (const auto &table : tables) {
             OwnerScope as_owner(table.scope.migration.owner);

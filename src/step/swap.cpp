@@ -178,9 +178,10 @@ class Swap final : public StepKind {
         Migration unfit_on;
         int64_t unfit = 0;
         std::string before;
+        bool renewed = false;
         in_turn(turn, [&] {
             before = fingerprints(turn.migration);
-            add_found_in_soak(turn.migration);
+            renewed = renew_in_soak(turn.migration);
             find_remade_again(turn.migration);
         });
         Outcome outcome = under_lock(
@@ -189,7 +190,8 @@ class Swap final : public StepKind {
                 if (fingerprints(turn.migration) != before) return Outcome::more();
                 const auto tables = carried_tables(turn.migration);
                 // Whoever has parted old and new meanwhile: reinstate looks at those rows again.
-                if (!sync_triggers_are_intact(turn.migration) ||
+                // Nor has it proved what has come since.
+                if (renewed || !sync_triggers_are_intact(turn.migration) ||
                     has_doubtful_rows(turn.migration, Side::new_side)) {
                     withdraw_proofs(turn.migration, tables);
                     return Outcome::more();
