@@ -1,7 +1,8 @@
 /*
  * generation.c - another expression for a generated column. SET EXPRESSION, which the server has
- * since 17, rewrites the table if the column is stored, and a virtual one's constraints have it read
- * (18); where every row is known to have the values already, the catalogs are all there is to change.
+ * since 17, rewrites the table if the column is stored, and a virtual one's constraints have it
+ * read (18); where every row is known to have the values already, the catalogs are all there is to
+ * change.
  */
 #include "pg/guard.h"
 
