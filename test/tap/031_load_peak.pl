@@ -84,7 +84,8 @@ for my $fillfactor (50, 100)
         $first ||= time - $began;
         is(value("SELECT zdm.verify('$m')"), '0', "$m: no row differs");
         value("SELECT zdm.abort('$m')");
-        value("CALL zdm.wait('$m', 'aborted', 30)");
+        # Beside fifty clients that are late an attempt for the lock may fail many times, and the next be half a minute away.
+        value("CALL zdm.wait('$m', 'aborted', 180)");
     }
     cmp_ok($first, '<', $seconds, "$rounds migrations, the first of them under load from its beginning to its end");
     check_load('load at its peak', $peak);
