@@ -273,9 +273,9 @@ show_tap_logs() {
     find "$build/tmp_check/log" -type f 2>/dev/null | LC_ALL=C sort | while read -r file; do
         say "         $(basename "$file"), its end:"
         tail -n 30 "$file" | indent
-    done
+    done || true
     # Last, so that it is there where only the end of a log is kept.
-    find "$build/tmp_check/log" -name 'regress_log_*' -exec grep -h -A 8 -E '\] not ok|^# died|died at' {} + | head -n 60 | indent
+    find "$build/tmp_check/log" -name 'regress_log_*' -exec grep -h -A 8 -E '\] not ok|^# died|died at' {} + | head -n 60 | indent || true
 }
 
 # ------------------------------------------------------------------------------------------------
