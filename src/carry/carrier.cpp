@@ -45,13 +45,17 @@ CarryScope carry_scope(const Migration &migration, const Mapping &mapping) {
             migration.soaking()};
 }
 
-CarryScope scope_of(const CarryScope &table, const Carried &carried) {
-    if (carried.related == 0) return table;
+CarryScope scope_on(const CarryScope &table, uint32_t relation) {
+    if (relation == table.migration.relation) return table;
     Migration seen = table.migration;
-    seen.relation = carried.related;
+    seen.relation = relation;
     CarryScope partition = carry_scope(seen, table.mapping);
     partition.soak_names = table.soak_names;
     return partition;
+}
+
+CarryScope scope_of(const CarryScope &table, const Carried &carried) {
+    return scope_on(table, relation_of(table, carried));
 }
 
 std::vector<Step> on(const CarryScope &scope, std::vector<Step> steps) {
@@ -65,23 +69,23 @@ CarryScope turned_round(const CarryScope &scope) {
     return other_way;
 }
 
-bool is_newcomer(const CarryScope &scope, const std::vector<Carried> &known,
-                 const Carried &carried) {
-    if (object_of_migration(carried.object)) return false;  // another migration's counterpart
-    const auto is_same = [&](const Carried &one) {
-        return one.carrier == carried.carrier && one.object == carried.object &&
-               one.related == carried.related;
-    };
-    if (std::any_of(known.begin(), known.end(), is_same)) return false;
+bool reads_present_columns(const CarryScope &scope, const Carried &carried) {
+    if (object_of_migration(carried.object)) return false;
     std::vector<std::string> names;
     for (const auto &column : scope.mapping.new_columns) names.push_back(column.soak_name);
     return !query(
                 R"(SELECT FROM pg_attribute
                     WHERE attrelid = $1::oid AND attname = ANY (string_to_array($2, E'\x01'))
                       AND format('%s.%s', attrelid, attnum) = ANY (string_to_array($3, ' ')))",
-                {carried.related != 0 ? carried.related : scope.migration.relation,
-                 fmt::format("{}", fmt::join(names, "\x01")), carried.columns})
+                {relation_of(scope, carried), fmt::format("{}", fmt::join(names, "\x01")),
+                 carried.columns})
                 .empty();
+}
+
+const Carried *same_named(const std::vector<Carried> &among, const Carried &carried) {
+    for (const auto &one : among)
+        if (one.has_same_name(carried)) return &one;
+    return nullptr;
 }
 
 std::vector<CarryScope> scopes_of(const Migration &migration) {

@@ -40,21 +40,26 @@ struct CarryScope {
 CarryScope carry_scope(const Migration &migration, const Mapping &mapping);
 std::vector<CarryScope> scopes_of(const Migration &migration);  // of all its tables, by OID
 
-// What a partition has for itself is carried with Carried::related: the scope on that partition, or
-// on the table itself where that is 0.
-CarryScope scope_of(const CarryScope &table, const Carried &carried);
-// Steps that work on that scope's table.
-std::vector<Step> on(const CarryScope &scope, std::vector<Step> steps);
-// Which of them a statement's row (OID) is about, for Carried::related.
+// What a partition has for itself is carried with Carried::related; 0 is the table itself.
 inline uint32_t partition_of(const CarryScope &table, uint32_t relation) {
     return relation == table.migration.relation ? 0 : relation;
 }
+inline uint32_t relation_of(const CarryScope &table, const Carried &carried) {
+    return carried.related != 0 ? carried.related : table.migration.relation;
+}
+// The scope on the table or on a partition of it, and on the one that something is carried on.
+CarryScope scope_on(const CarryScope &table, uint32_t relation);
+CarryScope scope_of(const CarryScope &table, const Carried &carried);
+// Steps that work on that scope's table.
+std::vector<Step> on(const CarryScope &scope, std::vector<Step> steps);
 
-// In soak: the scope as it would be if the present columns were the old ones, and whether what
-// reads those columns (Carried::columns) has come since cutover.
+// In soak: the scope as it would be if the present columns were the old ones; whether something
+// reads present columns (Carried::columns), and is not what another migration has built.
 CarryScope turned_round(const CarryScope &scope);
-bool is_newcomer(const CarryScope &scope, const std::vector<Carried> &known,
-                 const Carried &carried);
+bool reads_present_columns(const CarryScope &scope, const Carried &carried);
+
+// The one of that name; null where there is none.
+const Carried *same_named(const std::vector<Carried> &among, const Carried &carried);
 
 // Names before cutover, or from cutover on: what a definition is written for.
 enum class Names { before, soak };
@@ -66,6 +71,13 @@ struct Dependent {
     int sub_object = 0;
     std::string description;  // pg_describe_object
     bool claimed = false;
+};
+
+// A constraint or an index of the table or of a partition.
+struct Proof {
+    uint32_t relation = 0;
+    std::string name;
+    bool is_index = false;
 };
 
 class Carrier {
@@ -81,23 +93,16 @@ class Carrier {
     virtual std::vector<Carried> find(const CarryScope &scope,
                                       std::vector<Dependent> &dependents) const = 0;
 
-    // In soak: those that have come since cutover, such as with a partition that was attached, as
-    // find() would find them before it.
-    virtual std::vector<Carried> find_in_soak(const CarryScope &,
-                                              const std::vector<Carried> &) const {
-        return {};
+    // In soak: what is there now of this kind, as find() would find it before cutover. That is its
+    // own of what was recorded, without what was dropped, and what has come or was changed since,
+    // such as with a partition that was attached.
+    virtual std::vector<Carried> find_in_soak(const CarryScope &, std::vector<Carried> own) const {
+        return own;
     }
-
-    // In soak: the application's own is there no more, or no longer as it was recorded; then
-    // find_in_soak finds what it is now.
-    virtual bool is_gone_in_soak(const CarryScope &, const Carried &) const { return false; }
 
     // On the partition Carried::related, and gone with it where the table has that no more. Not
     // where something is to be taken down on it all the same.
     virtual bool is_of_partition(const Carried &) const { return false; }
-
-    // A whole is put on from its parts, which stand before it.
-    virtual bool parts_come_first() const { return false; }
 
     // The online steps that build the counterpart, in phase build.
     virtual std::vector<Step> prepare(const CarryScope &, const Carried &) const { return {}; }
@@ -130,6 +135,12 @@ class Carrier {
 
     // The online steps that make the old side fit to take over again, before revert.
     virtual std::vector<Step> reinstate(const CarryScope &, const Carried &) const { return {}; }
+
+    // What reinstate() puts up to prove the old side, and could fail the application's writes: it
+    // comes down where the revert does not take place.
+    virtual std::optional<Proof> proof_of_old(const CarryScope &, const Carried &) const {
+        return std::nullopt;
+    }
 
     // The online steps that remove what is left of the old side, before contract drops its columns.
     virtual std::vector<Step> clean_up(const CarryScope &, const Carried &) const { return {}; }

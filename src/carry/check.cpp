@@ -2,6 +2,7 @@
 // the old name from cutover on. The old column is set free; revert proves its condition again
 // first. Those that a partition has for itself too.
 #include "carry/carrier.hpp"
+#include "core/transaction.hpp"
 #include "state/names.hpp"
 
 #include "core/no_postgres.hpp"
@@ -25,26 +26,20 @@ class Check final : public Carrier {
         return found;
     }
 
-    bool is_gone_in_soak(const CarryScope &scope, const Carried &carried) const override {
-        return query(
-                   "SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2 AND "
-                   "contype = 'c'",
-                   {carried.related != 0 ? carried.related : scope.migration.relation,
-                    carried.object})
-            .empty();
-    }
-
     std::vector<Carried> find_in_soak(const CarryScope &scope,
-                                      const std::vector<Carried> &known) const override {
-        std::vector<Carried> found;
-        if (!scope.is_paired()) return found;
+                                      std::vector<Carried> own) const override {
+        if (!scope.is_paired()) return own;
+        std::vector<Carried> present;
         for (const auto &constraint : constraints(scope)) {
-            if (!is_newcomer(scope, known, bare(scope, constraint))) continue;
-            Carried carried = carried_of(turned_round(scope), constraint);
-            carried.definition = condition_of(carried);
-            found.push_back(std::move(carried));
+            Carried carried = bare(scope, constraint);
+            if (!reads_present_columns(scope, carried)) continue;
+            const Carried *recorded = same_named(own, carried);
+            if (recorded != nullptr && is_as_put_on(scope, *recorded, constraint))
+                present.push_back(*recorded);
+            else
+                present.push_back(newcomer_of(scope, constraint));
         }
-        return found;
+        return present;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
@@ -64,10 +59,13 @@ class Check final : public Carrier {
         const std::string condition =
             rebound(before, carried.definition, Side::old_side, Names::soak,
                     fmt::format("constraint {}", Identifier(carried.object)));
-        const auto &full = carried.shadow_definition;
-        return steps(before, Phase::soak,
-                     old_object_name(scope.migration.id, own_name(carried.object)),
-                     fmt::format("CHECK ({}){}", condition, full.substr(full.rfind(')') + 1)));
+        return steps(before, Phase::soak, old_name(scope, carried),
+                     fmt::format("CHECK ({}){}", condition, suffix_of(carried)));
+    }
+
+    std::optional<Proof> proof_of_old(const CarryScope &scope,
+                                      const Carried &carried) const override {
+        return Proof{relation_of(scope, carried), old_name(scope, carried)};
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
@@ -80,10 +78,7 @@ class Check final : public Carrier {
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         rename(scope_of(scope, carried),
-               side == Side::new_side
-                   ? carried.shadow
-                   : old_object_name(scope.migration.id, own_name(carried.object)),
-               carried.object);
+               side == Side::new_side ? carried.shadow : old_name(scope, carried), carried.object);
     }
 
   private:
@@ -127,18 +122,51 @@ class Check final : public Carrier {
 
     static Carried carried_of(const CarryScope &scope, const Constraint &constraint) {
         Carried carried = bare(scope, constraint);
-        carried.shadow_definition =
-            fmt::format("CHECK ({}){}",
-                        rebound(scope, constraint.condition, Side::new_side, Names::before,
-                                fmt::format("constraint {}", Identifier(constraint.name)),
-                                {constraint.relation}),
-                        constraint.suffix);
+        carried.shadow_definition = whole(counterpart_of(scope, constraint), constraint);
         return carried;
     }
 
-    static std::string condition_of(const Carried &carried) {
-        const std::string &full = carried.shadow_definition, check = "CHECK (";
-        return full.substr(check.size(), full.rfind(')') - check.size());
+    static Carried newcomer_of(const CarryScope &scope, const Constraint &constraint) {
+        Carried carried = bare(scope, constraint);
+        carried.definition = counterpart_of(turned_round(scope), constraint);
+        carried.shadow_definition = whole(carried.definition, constraint);
+        return carried;
+    }
+
+    // Where it reads a column that was renamed or dropped since, it was changed.
+    static bool is_as_put_on(const CarryScope &scope, const Carried &recorded,
+                             const Constraint &constraint) {
+        std::string condition;
+        CarryScope before = scope;
+        before.soak_names = false;
+        const auto error = attempt({"42703"}, [&] {
+            condition = rebound(before, recorded.definition, Side::new_side, Names::soak,
+                                object_of(constraint), {constraint.relation});
+        });
+        return recorded == newcomer_of(scope, constraint) ||
+               (!error && condition == constraint.condition &&
+                suffix_of(recorded) == constraint.suffix);
+    }
+
+    static std::string counterpart_of(const CarryScope &scope, const Constraint &constraint) {
+        return rebound(scope, constraint.condition, Side::new_side, Names::before,
+                       object_of(constraint), {constraint.relation});
+    }
+
+    static std::string object_of(const Constraint &constraint) {
+        return fmt::format("constraint {}", Identifier(constraint.name));
+    }
+
+    static std::string whole(const std::string &condition, const Constraint &constraint) {
+        return fmt::format("CHECK ({}){}", condition, constraint.suffix);
+    }
+
+    static std::string suffix_of(const Carried &carried) {
+        return carried.shadow_definition.substr(carried.shadow_definition.rfind(')') + 1);
+    }
+
+    static std::string old_name(const CarryScope &scope, const Carried &carried) {
+        return old_object_name(scope.migration.id, own_name(carried.object));
     }
 
     // What a proof of NOT NULL is named after (not_null.cpp) may be a constraint's name as well.
@@ -147,11 +175,6 @@ class Check final : public Carrier {
         std::string bare = constraint;
         while (ends_with(bare, ours)) bare.resize(bare.size() - ours.size());
         return ends_with(bare, proof) ? constraint + ours : constraint;
-    }
-
-    static bool ends_with(const std::string &text, const std::string &end) {
-        return text.size() >= end.size() &&
-               text.compare(text.size() - end.size(), end.size(), end) == 0;
     }
 
     static void rename(const CarryScope &scope, const std::string &from, const std::string &to) {

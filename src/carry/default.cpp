@@ -1,8 +1,6 @@
 // DEFAULT: moves to the side that the application writes. Never on both: a serial's default would
 // burn two values an insert, and the sync trigger tells from a missing default which side was
 // given.
-#include <algorithm>
-
 #include "carry/carrier.hpp"
 
 #include "core/no_postgres.hpp"
@@ -18,41 +16,22 @@ class Default final : public Carrier {
 
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
-        std::vector<Carried> found;
-        for (const auto &column : scope.mapping.old_columns) {
-            const Rows rows = query(
-                R"(SELECT d.oid, pg_get_expr(d.adbin, d.adrelid)
-                     FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-                    WHERE d.adrelid = $1::oid AND a.attname = $2 AND a.attgenerated = '')",
-                {scope.migration.relation, column.current_name(scope.soak_names)});
-            if (rows.empty()) continue;
-            claim(dependents, pg_attrdef_id, rows.oid(0, 0));
-            found.push_back({name(), column.name, "", rows.text(0, 1), ""});
-        }
-        // After their parents', which what is done to a parent overwrites.
-        for (const auto &column : scope.mapping.old_columns)
-            find_in_partitions(scope, column, found);
-        return found;
+        return defaults(scope, Side::old_side, dependents);
     }
 
     // Left on the new column it would be taken for a value that was given, after a revert.
     std::vector<Carried> find_in_soak(const CarryScope &scope,
-                                      const std::vector<Carried> &known) const override {
-        std::vector<Carried> found;
-        if (!scope.is_paired()) return found;
-        refuse_new_identity(scope, known);
-        for (auto &one : defaults_in_soak(scope))
-            if (std::none_of(known.begin(), known.end(),
-                             [&](const Carried &other) { return is_same(one, other); }))
-                found.push_back(std::move(one));
-        return found;
-    }
-
-    bool is_gone_in_soak(const CarryScope &scope, const Carried &carried) const override {
-        if (!scope.is_paired()) return false;
-        for (const auto &one : defaults_in_soak(scope))
-            if (is_same(one, carried)) return one.definition != as_put_on(scope, carried);
-        return true;
+                                      std::vector<Carried> own) const override {
+        if (!scope.is_paired()) return own;
+        refuse_new_identity(scope);
+        std::vector<Dependent> nobody;
+        auto present = defaults(scope, Side::new_side, nobody);
+        for (auto &carried : present) {
+            const Carried *recorded = same_named(own, carried);
+            if (recorded != nullptr && as_put_on(scope, *recorded) == carried.definition)
+                carried = *recorded;
+        }
+        return present;
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
@@ -69,13 +48,31 @@ class Default final : public Carrier {
     }
 
   private:
-    static bool is_same(const Carried &one, const Carried &other) {
-        return one.carrier == other.carrier && one.object == other.object &&
-               one.related == other.related;
+    // Named after the old columns.
+    std::vector<Carried> defaults(const CarryScope &scope, Side side,
+                                  std::vector<Dependent> &dependents) const {
+        const auto &columns =
+            side == Side::old_side ? scope.mapping.old_columns : scope.mapping.new_columns;
+        std::vector<Carried> found;
+        for (size_t i = 0; i < columns.size(); ++i) {
+            const Rows rows = query(
+                R"(SELECT d.oid, pg_get_expr(d.adbin, d.adrelid)
+                     FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+                    WHERE d.adrelid = $1::oid AND a.attname = $2 AND a.attgenerated = '')",
+                {scope.migration.relation, columns[i].current_name(scope.soak_names)});
+            if (rows.empty()) continue;
+            claim(dependents, pg_attrdef_id, rows.oid(0, 0));
+            found.push_back({name(), scope.mapping.old_columns[i].name, "", rows.text(0, 1), ""});
+        }
+        // After their parents', which what is done to a parent overwrites.
+        for (size_t i = 0; i < columns.size(); ++i)
+            find_in_partitions(scope, scope.mapping.old_columns[i].name,
+                               columns[i].current_name(scope.soak_names), found);
+        return found;
     }
 
-    static void refuse_new_identity(const CarryScope &scope, const std::vector<Carried> &known) {
-        for (const auto &one : known)
+    static void refuse_new_identity(const CarryScope &scope) {
+        for (const auto &one : load_carried(scope.migration))
             if (one.carrier == "identity") return;
         for (const auto &column : scope.mapping.new_columns)
             if (!query("SELECT FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND "
@@ -104,24 +101,9 @@ class Default final : public Carrier {
         return carried.definition;
     }
 
-    // Under the names of the old columns, as they were recorded.
-    std::vector<Carried> defaults_in_soak(const CarryScope &scope) const {
-        std::vector<Carried> present;
-        std::vector<Dependent> nobody;
-        for (auto &one : find(turned_round(scope), nobody)) {
-            for (size_t pair = 0; pair < scope.mapping.new_columns.size(); ++pair)
-                if (scope.mapping.new_columns[pair].name == one.object) {
-                    one.object = scope.mapping.old_columns[pair].name;
-                    break;
-                }
-            present.push_back(std::move(one));
-        }
-        return present;
-    }
-
     // Of a partition: its own default, or "" where the parent has one and it has none.
-    void find_in_partitions(const CarryScope &scope, const MappedColumn &column,
-                            std::vector<Carried> &found) const {
+    void find_in_partitions(const CarryScope &scope, const std::string &object,
+                            const std::string &column, std::vector<Carried> &found) const {
         if (!scope.partitioned) return;
         const Rows rows = query(
             R"(WITH part AS (
@@ -132,15 +114,13 @@ class Default final : public Carrier {
                      LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum)
                SELECT p.oid, p.value FROM part p JOIN part o ON o.oid = p.parent
                 WHERE p.value <> o.value ORDER BY p.level, p.oid)",
-            {scope.migration.relation, column.current_name(scope.soak_names)});
+            {scope.migration.relation, column});
         for (size_t row = 0; row < rows.size(); ++row)
-            found.push_back({name(), column.name, "", rows.text(row, 1), "", true, rows.oid(row, 0),
-                             rows.text(row, 0)});
+            found.push_back({name(), object, "", rows.text(row, 1), "", true, rows.oid(row, 0)});
     }
 
     static std::string table_of(const CarryScope &scope, const Carried &carried) {
-        if (carried.related == 0) return scope.table;
-        return "ONLY " + query("SELECT $1::oid::regclass", {carried.related}).text(0, 0);
+        return (carried.related != 0 ? "ONLY " : "") + scope_of(scope, carried).table;
     }
 
     // Where columns are not a pair, the new ones have no default to inherit.

@@ -79,6 +79,12 @@ class Exclusion final : public Carrier {
                 compare(Phase::soak, name)};
     }
 
+    std::optional<Proof> proof_of_old(const CarryScope &scope,
+                                      const Carried &carried) const override {
+        if (!is_proved(scope)) return std::nullopt;
+        return Proof{scope.migration.relation, old_name(scope, carried)};
+    }
+
     int64_t count_misfits(const CarryScope &scope, const Carried &carried,
                           Side side) const override {
         if (!is_proved(scope)) return 0;

@@ -52,10 +52,6 @@ struct End {
 constexpr std::string_view not_valid = " NOT VALID";
 constexpr std::string_view deferred = " DEFERRABLE INITIALLY DEFERRED";
 
-bool ends_with(const std::string &text, std::string_view end) {
-    return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 struct Key {
     uint32_t oid = 0;
     std::string name;
@@ -283,16 +279,14 @@ class ForeignKey final : public Carrier {
 
     // Those that the server keeps for the partitions of either end.
     static std::vector<uint32_t> parts_of(uint32_t key) {
-        const Rows rows = query(
-            R"(WITH RECURSIVE part AS (
+        return query(
+                   R"(WITH RECURSIVE part AS (
                    SELECT oid FROM pg_constraint WHERE conparentid = $1::oid
                    UNION ALL
                    SELECT k.oid FROM part JOIN pg_constraint k ON k.conparentid = part.oid)
                SELECT oid FROM part)",
-            {key});
-        std::vector<uint32_t> parts;
-        for (size_t row = 0; row < rows.size(); ++row) parts.push_back(rows.oid(row, 0));
-        return parts;
+                   {key})
+            .oids();
     }
 
     // Each leaf gets its own, proved; the table's own then finds and adopts them, and scans

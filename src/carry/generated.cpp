@@ -99,10 +99,6 @@ bool is_in_tree(const CarryScope &scope, uint32_t relation) {
                 .empty();
 }
 
-uint32_t relation_of(const CarryScope &scope, const Carried &carried) {
-    return carried.related != 0 ? carried.related : scope.migration.relation;
-}
-
 class GeneratedColumn final : public Carrier {
   public:
     const char *name() const override { return carrier_name; }
@@ -122,20 +118,18 @@ class GeneratedColumn final : public Carrier {
     // They read the new columns, or the old ones by their names of now; from a revert on, all read
     // the old ones by the names that those have then.
     std::vector<Carried> find_in_soak(const CarryScope &scope,
-                                      const std::vector<Carried> &known) const override {
-        std::vector<Carried> found;
-        if (!scope.is_paired()) return found;
-        const auto add = [&](Side reads) {
+                                      std::vector<Carried> own) const override {
+        if (!scope.is_paired()) return own;
+        std::vector<Carried> present;
+        for (const auto &one : own)
+            if (number_of(scope, one)) present.push_back(one);
+        for (const Side reads : {Side::new_side, Side::old_side})
             for (auto &generation : generations(scope, names_of(scope, reads))) {
-                if (is_known(scope, known, generation) || is_known(scope, found, generation))
-                    continue;
-                generation.expression = before_cutover(scope, known, generation, reads);
-                found.push_back(carried_of(as_before(scope), generation));
+                if (is_known(scope, present, generation)) continue;
+                generation.expression = before_cutover(scope, own, generation, reads);
+                present.push_back(carried_of(as_before(scope), generation));
             }
-        };
-        add(Side::new_side);
-        add(Side::old_side);
-        return found;
+        return present;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
@@ -162,6 +156,12 @@ class GeneratedColumn final : public Carrier {
         if (!is_guarded(carried)) return {};
         return {
             guard(scope, carried, old_name(scope, carried), differing_from_old(scope, carried))};
+    }
+
+    std::optional<Proof> proof_of_old(const CarryScope &scope,
+                                      const Carried &carried) const override {
+        if (!is_guarded(carried)) return std::nullopt;
+        return Proof{relation_of(scope, carried), old_name(scope, carried), true};
     }
 
     // A cutover that was called for and called off has left it; on a partition also where that is
@@ -205,26 +205,21 @@ class GeneratedColumn final : public Carrier {
                 query(fmt::format("DROP INDEX {}", index->quoted));
         // A table of its own by now, which stays as it is.
         if (!is_in_tree(scope, relation)) return;
-        const Rows rows = catalog(
-            "SELECT attnum FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND NOT "
-            "attisdropped",
-            {relation, carried.object});
-        if (rows.empty())
+        const auto attnum = number_of(scope, carried);
+        if (!attnum)
             raise(sqlstate::undefined_column, {}, "{}: there is no column {} any more",
                   described(scope.migration), Identifier(carried.object));
-        const auto attnum = static_cast<int>(rows.integer(0, 0));
         const std::string expression =
             to_new ? rebound(as_before(scope), carried.definition, side, Names::soak,
-                             object_of(carried.object), {relation, attnum})
+                             object_of(carried.object), {relation, *attnum})
                    : carried.definition;
-        check(zdm_generation_set(relation, attnum, expression.c_str()));
+        check(zdm_generation_set(relation, *attnum, expression.c_str()));
     }
 
   private:
     // The scope and the expression have the names from before cutover. Raises where the expression
     // does not fit the new type.
     Carried carried_of(const CarryScope &scope, const Generation &generation) const {
-        const bool in_partition = generation.relation != scope.migration.relation;
         const bool may_differ = generation.has_rows && !scope.mapping.reverse_is_identity();
         const std::string counterpart =
             rebound(scope, generation.expression, Side::new_side, Names::before,
@@ -235,7 +230,7 @@ class GeneratedColumn final : public Carrier {
                         generation.expression,
                         counterpart,
                         true,
-                        in_partition ? generation.relation : 0,
+                        partition_of(scope, generation.relation),
                         generation.reads};
         if (may_differ) {
             if (!generation.is_virtual)
@@ -247,12 +242,21 @@ class GeneratedColumn final : public Carrier {
         return carried;
     }
 
+    // Empty where the column was dropped.
+    static std::optional<int> number_of(const CarryScope &scope, const Carried &carried) {
+        const Rows rows = catalog(
+            "SELECT attnum FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND NOT "
+            "attisdropped",
+            {relation_of(scope, carried), carried.object});
+        if (rows.empty()) return std::nullopt;
+        return static_cast<int>(rows.integer(0, 0));
+    }
+
     // What it would have been before cutover: as the table's own where it is like that now.
     static std::string before_cutover(const CarryScope &scope, const std::vector<Carried> &known,
                                       const Generation &generation, Side reads) {
         for (const auto &one : known)
-            if (one.carrier == carrier_name && one.object == generation.column &&
-                one.related == 0 &&
+            if (one.object == generation.column && one.related == 0 &&
                 rebound(as_before(scope), one.definition, Side::new_side, Names::soak,
                         generation.object(), generation.position()) == generation.expression)
                 return one.definition;
@@ -264,7 +268,7 @@ class GeneratedColumn final : public Carrier {
     static bool is_known(const CarryScope &scope, const std::vector<Carried> &known,
                          const Generation &generation) {
         return std::any_of(known.begin(), known.end(), [&](const Carried &one) {
-            return one.carrier == carrier_name && one.object == generation.column &&
+            return one.object == generation.column &&
                    relation_of(scope, one) == generation.relation;
         });
     }

@@ -142,11 +142,9 @@ namespace {
 
 std::vector<uint32_t> with_its_partitions(const CarryScope &scope) {
     if (!scope.partitioned) return {scope.migration.relation};
-    const Rows rows = query("SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)",
-                            {scope.migration.relation});
-    std::vector<uint32_t> heaps;
-    for (size_t row = 0; row < rows.size(); ++row) heaps.push_back(rows.oid(row, 0));
-    return heaps;
+    return query("SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)",
+                 {scope.migration.relation})
+        .oids();
 }
 
 // One look at all tables, for it happens under the lock. From each table to its own indexes:

@@ -37,58 +37,37 @@ class NamedText final : public Carrier {
         return found;
     }
 
-    bool is_gone_in_soak(const CarryScope &scope, const Carried &carried) const override {
-        const Rows rows = texts(scope);
-        for (size_t row = 0; row < rows.size(); ++row)
-            if (rows.text(row, 1) == carried.object &&
-                partition_of(scope, rows.oid(row, 5)) == carried.related)
-                return scope.keeps_names() && rows.text(row, 2) != carried.definition;
-        return true;
-    }
-
-    // At a rename a text of soak has the new name, which is there after a revert as well.
+    // At a rename a text of soak has the new name, which is there after a revert as well: only what
+    // was recorded is followed.
     std::vector<Carried> find_in_soak(const CarryScope &scope,
-                                      const std::vector<Carried> &known) const override {
-        std::vector<Carried> found;
-        if (!scope.is_paired() || !scope.keeps_names()) return found;
+                                      std::vector<Carried> own) const override {
+        if (!scope.is_paired()) return own;
+        std::vector<Carried> present;
         const Rows rows = texts(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
             Carried carried = carried_of(scope, rows, row);
-            if (!is_newcomer(scope, known, carried)) continue;
+            const Carried *recorded = same_named(own, carried);
+            if (recorded != nullptr &&
+                (!scope.keeps_names() || recorded->definition == carried.definition)) {
+                present.push_back(*recorded);
+                continue;
+            }
+            if (!scope.keeps_names() || !reads_present_columns(scope, carried)) continue;
             // Before anything of the revert is done.
             for (const auto &condition : split(rows.text(row, 7), '\x01'))
                 rebound(turned_round(scope), condition, Side::new_side, Names::before,
                         fmt::format("policy {}", Identifier(carried.object)), {rows.oid(row, 5)});
-            found.push_back(std::move(carried));
+            present.push_back(std::move(carried));
         }
-        return found;
+        return present;
     }
 
     std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
-        if (carried.timing != of_both) return {};
-        Step widen{0,
-                   Phase::build,
-                   widen_trigger_step,
-                   carried.object,
-                   fmt::format("Let trigger {} fire for either name", Identifier(carried.object)),
-                   "",
-                   "SHARE ROW EXCLUSIVE"};
-        widen.related = carried.related;
-        return {widen};
+        return fire_for(Phase::build, widen_trigger_step, carried, "either name");
     }
 
     std::vector<Step> clean_up(const CarryScope &, const Carried &carried) const override {
-        if (carried.timing != of_both) return {};
-        Step narrow{
-            0,
-            Phase::done,
-            narrow_trigger_step,
-            carried.object,
-            fmt::format("Let trigger {} fire for the new name alone", Identifier(carried.object)),
-            "",
-            "SHARE ROW EXCLUSIVE"};
-        narrow.related = carried.related;
-        return {narrow};
+        return fire_for(Phase::done, narrow_trigger_step, carried, "the new name alone");
     }
 
     bool names_old_columns() const override { return true; }
@@ -111,6 +90,20 @@ class NamedText final : public Carrier {
 
   private:
     static constexpr const char *of_both = "UPDATE OF both names";
+
+    static std::vector<Step> fire_for(Phase phase, const char *kind, const Carried &carried,
+                                      const char *whom) {
+        if (carried.timing != of_both) return {};
+        Step step{0,
+                  phase,
+                  kind,
+                  carried.object,
+                  fmt::format("Let trigger {} fire for {}", Identifier(carried.object), whom),
+                  "",
+                  "SHARE ROW EXCLUSIVE"};
+        step.related = carried.related;
+        return {step};
+    }
 
     Rows texts(const CarryScope &scope) const {
         Parameters parameters{scope.migration.relation};

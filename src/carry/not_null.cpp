@@ -27,27 +27,19 @@ class NotNull final : public Carrier {
         return found;
     }
 
-    bool is_gone_in_soak(const CarryScope &scope, const Carried &carried) const override {
-        if (!scope.is_paired()) return false;
-        return query(
-                   "SELECT FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND "
-                   "attnotnull",
-                   {carried.related != 0 ? carried.related : scope.migration.relation,
-                    column_of(scope, Side::new_side, carried.object).name})
-            .empty();
-    }
-
     std::vector<Carried> find_in_soak(const CarryScope &scope,
-                                      const std::vector<Carried> &known) const override {
-        std::vector<Carried> found;
-        if (!scope.is_paired()) return found;
+                                      std::vector<Carried> own) const override {
+        if (!scope.is_paired()) return own;
+        std::vector<Carried> present;
+        for (const auto &one : own)
+            if (is_demanded(scope, one)) present.push_back(one);
         for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair)
             for (const auto &demand :
                  demands(scope, column_at(scope, Side::new_side, pair).soak_name)) {
                 Carried carried = carried_of(scope, scope.mapping.old_columns[pair], demand);
-                if (is_newcomer(scope, known, carried)) found.push_back(std::move(carried));
+                if (same_named(present, carried) == nullptr) present.push_back(std::move(carried));
             }
-        return found;
+        return present;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
@@ -59,15 +51,20 @@ class NotNull final : public Carrier {
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
         const CarryScope there = scope_of(scope, carried);
         Step drop = drop_constraint_step(there, Phase::build, carried.shadow);
-        if (has_kept_its_own(there, carried))
+        if (has_kept_its_own(scope, carried))
             drop.sql += fmt::format(", ALTER COLUMN {} DROP NOT NULL",
                                     column_of(there, Side::new_side, carried.object));
         return on(there, {drop});
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
-        return proof(scope_of(scope, carried), Phase::soak, proof_of_old(scope, carried),
+        return proof(scope_of(scope, carried), Phase::soak, old_name(scope, carried),
                      old_column(scope, carried));
+    }
+
+    std::optional<Proof> proof_of_old(const CarryScope &scope,
+                                      const Carried &carried) const override {
+        return Proof{relation_of(scope, carried), old_name(scope, carried)};
     }
 
     // The new column keeps its NOT NULL after a revert: the next cutover needs no second proof, and
@@ -83,7 +80,7 @@ class NotNull final : public Carrier {
         const bool to_old = side == Side::old_side;
         const Identifier column =
             to_old ? old_column(scope, carried) : column_of(scope, side, carried.object);
-        const Identifier check(to_old ? proof_of_old(scope, carried) : carried.shadow);
+        const Identifier check(to_old ? old_name(scope, carried) : carried.shadow);
         const std::string table = scope_of(scope, carried).table;
         query(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL", table, column));
         query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", table, check));
@@ -94,12 +91,14 @@ class NotNull final : public Carrier {
     struct Demand {
         uint32_t relation = 0;
         uint32_t constraint = 0;  // servers since 18 have one
-        std::string column;       // as in Carried::columns
+        bool by_itself = false;   // and not because it is an identity column or in a primary key
     };
 
     static std::vector<Demand> demands(const CarryScope &scope, const std::string &column) {
         const Rows rows = query(
-            R"(SELECT a.attrelid, coalesce(c.oid, 0), format('%s.%s', a.attrelid, a.attnum) FROM pg_attribute a
+            R"(SELECT a.attrelid, coalesce(c.oid, 0),
+                      a.attidentity = '' AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey))
+                 FROM pg_attribute a
                  LEFT JOIN pg_constraint c ON c.conrelid = a.attrelid AND c.contype = 'n' AND a.attnum = ANY (c.conkey)
                 WHERE a.attrelid = ANY ()" ZDM_TREE_OF(
                 "$1::oid") R"() AND a.attname = $2 AND a.attnotnull
@@ -110,7 +109,7 @@ class NotNull final : public Carrier {
             {scope.migration.relation, column});
         std::vector<Demand> found;
         for (size_t row = 0; row < rows.size(); ++row)
-            found.push_back({rows.oid(row, 0), rows.oid(row, 1), rows.text(row, 2)});
+            found.push_back({rows.oid(row, 0), rows.oid(row, 1), rows.boolean(row, 2)});
         return found;
     }
 
@@ -122,21 +121,26 @@ class NotNull final : public Carrier {
                 "NOT NULL",
                 scope.is_paired() ? "NOT NULL" : "",
                 true,
-                partition_of(scope, demand.relation),
-                demand.column};
+                partition_of(scope, demand.relation)};
+    }
+
+    // By whomever: a parent too.
+    static bool is_demanded(const CarryScope &scope, const Carried &carried) {
+        return !query(
+                    "SELECT FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND "
+                    "attnotnull",
+                    {relation_of(scope, carried),
+                     column_of(scope, Side::new_side, carried.object).name})
+                    .empty();
     }
 
     // Since an earlier cutover, and not because the parent demands it.
     static bool has_kept_its_own(const CarryScope &scope, const Carried &carried) {
-        return scope.is_paired() &&
-               !query(
-                    R"(SELECT FROM pg_attribute a WHERE a.attrelid = $1::oid AND a.attname = $2 AND a.attnotnull AND a.attidentity = ''
-                          AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey))
-                          AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent
-                                           WHERE i.inhrelid = a.attrelid AND p.attname = $2 AND p.attnotnull))",
-                    {scope.migration.relation,
-                     column_of(scope, Side::new_side, carried.object).name})
-                    .empty();
+        if (!scope.is_paired()) return false;
+        for (const auto &demand :
+             demands(scope, column_of(scope, Side::new_side, carried.object).name))
+            if (demand.relation == relation_of(scope, carried)) return demand.by_itself;
+        return false;
     }
 
     static std::vector<Step> proof(const CarryScope &scope, Phase phase,
@@ -163,7 +167,7 @@ class NotNull final : public Carrier {
                     .empty();
     }
 
-    static std::string proof_of_old(const CarryScope &scope, const Carried &carried) {
+    static std::string old_name(const CarryScope &scope, const Carried &carried) {
         return old_object_name(scope.migration.id, carried.object + "_not_null");
     }
 

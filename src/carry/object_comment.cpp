@@ -32,7 +32,7 @@ class ObjectComment final : public Carrier {
             query(sql_, {scope.migration.relation, fmt::format("{}", fmt::join(objects, ","))});
         for (size_t row = 0; row < rows.size(); ++row)
             found.push_back({name_, rows.text(row, 0), "", rows.text(row, 1), rows.text(row, 1),
-                             true, partition_of(scope, rows.oid(row, 2)), rows.text(row, 2)});
+                             true, partition_of(scope, rows.oid(row, 2))});
         return found;
     }
 

@@ -73,13 +73,6 @@ std::vector<Node> single_leaves(uint32_t table) {
     return nodes;
 }
 
-// The table itself or a partition, as a scope of its own.
-CarryScope scope_on(const CarryScope &scope, uint32_t table) {
-    Migration seen = scope.migration;
-    seen.relation = table;
-    return carry_scope(seen, {});
-}
-
 std::string quoted_table(const CarryScope &scope, uint32_t table) {
     return scope_on(scope, table).table;
 }
@@ -149,7 +142,7 @@ class PartitionedIndex final : public Carrier {
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
         if (!is_leaf(carried)) return {};
         return {on_leaf(carried,
-                        drop_index_step(leaf_scope(scope, carried), Phase::build, carried.shadow))};
+                        drop_index_step(scope_of(scope, carried), Phase::build, carried.shadow))};
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
@@ -160,25 +153,25 @@ class PartitionedIndex final : public Carrier {
 
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
         if (!is_leaf(carried) || !carried.keep_old) return {};
-        return {on_leaf(carried, drop_index_step(leaf_scope(scope, carried), Phase::done,
+        return {on_leaf(carried, drop_index_step(scope_of(scope, carried), Phase::done,
                                                  old_name(scope, carried)))};
     }
 
     bool is_of_partition(const Carried &) const override { return true; }
-    bool parts_come_first() const override { return true; }
-
+    // A whole is put on from its parts, which stand before it.
     std::vector<Carried> find_in_soak(const CarryScope &scope,
-                                      const std::vector<Carried> &known) const override {
-        std::vector<Carried> found;
-        for (const auto &root : known) {
-            if (root.carrier != name() || root.related != scope.migration.relation) continue;
-            // An index of the new side reads columns that have the application's names: what it is
-            // over the old ones is found as at first.
-            const CarryScope other_way = turned_round(scope);
+                                      std::vector<Carried> own) const override {
+        // An index of the new side reads columns that have the application's names: what it is over
+        // the old ones is found as at first.
+        const CarryScope other_way = turned_round(scope);
+        std::vector<Carried> present;
+        for (const auto &root : own) {
+            if (root.related != scope.migration.relation) continue;
             for (const auto &node : tree_of(index_named(root, root.object)))
-                if (!is_known(known, node)) found.push_back(newcomer_of(other_way, node));
+                if (!is_known(own, node)) present.push_back(newcomer_of(other_way, node));
         }
-        return found;
+        present.insert(present.end(), own.begin(), own.end());
+        return present;
     }
 
     // The table's own comes first, its leaves last.
@@ -198,7 +191,7 @@ class PartitionedIndex final : public Carrier {
         if (!keep) return;
         rename(scope, carried, carried.object, side_name(scope, carried, side));
         if (side == Side::old_side)
-            set_unique(leaf_scope(scope, carried), carried, old_name(scope, carried), false);
+            set_unique(scope_of(scope, carried), carried, old_name(scope, carried), false);
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
@@ -211,7 +204,7 @@ class PartitionedIndex final : public Carrier {
             return;
         }
         const std::string from = side_name(scope, carried, side);
-        if (side == Side::old_side) set_unique(leaf_scope(scope, carried), carried, from, true);
+        if (side == Side::old_side) set_unique(scope_of(scope, carried), carried, from, true);
         const std::string keyword = keyword_of(scope, carried);
         if (keyword.empty())
             rename(scope, carried, from, carried.object);
@@ -258,8 +251,7 @@ class PartitionedIndex final : public Carrier {
 
     static bool is_known(const std::vector<Carried> &known, const Node &node) {
         return std::any_of(known.begin(), known.end(), [&](const Carried &one) {
-            return one.carrier == "partitioned_index" && one.related == node.table &&
-                   one.object == node.name;
+            return one.related == node.table && one.object == node.name;
         });
     }
 
@@ -281,10 +273,6 @@ class PartitionedIndex final : public Carrier {
                                                                               : "UNIQUE";
     }
 
-    static CarryScope leaf_scope(const CarryScope &scope, const Carried &carried) {
-        return scope_on(scope, carried.related);
-    }
-
     static Step on_leaf(const Carried &carried, Step step) {
         step.relation = carried.related;
         return step;
@@ -299,11 +287,9 @@ class PartitionedIndex final : public Carrier {
     }
 
     static std::vector<uint32_t> children_of(uint32_t index) {
-        const Rows rows = catalog(
-            "SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid ORDER BY 1", {index});
-        std::vector<uint32_t> children;
-        for (size_t row = 0; row < rows.size(); ++row) children.push_back(rows.oid(row, 0));
-        return children;
+        return catalog("SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid ORDER BY 1",
+                       {index})
+            .oids();
     }
 
     // pg_constraint has no index on conindid.

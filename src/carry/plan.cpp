@@ -1,7 +1,7 @@
 #include "carry/plan.hpp"
 
 #include <algorithm>
-#include <set>
+#include <iterator>
 
 #include "state/names.hpp"
 
@@ -48,13 +48,13 @@ bool went_with_its_migration(const Carried &carried) {
 std::vector<Carried> still_carried(const CarryScope &scope) {
     auto carried = load_carried(scope.migration);
     if (!scope.partitioned) return carried;
-    const Rows rows = query("SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)",
-                            {scope.migration.relation});
-    std::set<uint32_t> tree;
-    for (size_t row = 0; row < rows.size(); ++row) tree.insert(rows.oid(row, 0));
+    const auto tree =
+        query("SELECT relid::oid FROM pg_partition_tree($1::oid::regclass) ORDER BY 1",
+              {scope.migration.relation})
+            .oids();
     const auto is_gone = [&](const Carried &one) {
         return Carrier::find_carrier(one.carrier).is_of_partition(one) &&
-               tree.count(one.related) == 0;
+               !std::binary_search(tree.begin(), tree.end(), one.related);
     };
     carried.erase(std::remove_if(carried.begin(), carried.end(), is_gone), carried.end());
     return carried;
@@ -71,24 +71,26 @@ std::vector<CarriedTable> carried_tables(const Migration &migration) {
     return tables;
 }
 
-bool renew_in_soak(const Migration &migration) {
-    bool changed = false;
-    for (const auto &scope : scopes_of(migration)) {
-        auto carried = still_carried(scope);
-        const auto is_gone = [&](const Carried &one) {
-            return Carrier::find_carrier(one.carrier).is_gone_in_soak(scope, one);
-        };
-        carried.erase(std::remove_if(carried.begin(), carried.end(), is_gone), carried.end());
+std::vector<CarriedTable> changed_in_soak(const Migration &migration) {
+    std::vector<CarriedTable> changed;
+    for (auto &scope : scopes_of(migration)) {
+        const auto recorded = load_carried(scope.migration), still = still_carried(scope);
+        std::vector<Carried> present;
         for (const Carrier *carrier : Carrier::all()) {
-            const auto found = carrier->find_in_soak(scope, carried);
-            carried.insert(carrier->parts_come_first() ? carried.begin() : carried.end(),
-                           found.begin(), found.end());
+            std::vector<Carried> own;
+            std::copy_if(still.begin(), still.end(), std::back_inserter(own),
+                         [&](const Carried &one) { return one.carrier == carrier->name(); });
+            for (auto &one : carrier->find_in_soak(scope, std::move(own)))
+                present.push_back(std::move(one));
         }
-        if (carried == load_carried(scope.migration)) continue;
-        replace_carried(scope.migration, carried);
-        changed = true;
+        if (!std::is_permutation(present.begin(), present.end(), recorded.begin(), recorded.end()))
+            changed.push_back({std::move(scope), std::move(present)});
     }
     return changed;
+}
+
+void record_carried(const std::vector<CarriedTable> &tables) {
+    for (const auto &table : tables) replace_carried(table.scope.migration, table.carried);
 }
 
 std::vector<CarriedOn> in_rank_order(const std::vector<CarriedTable> &tables) {
@@ -136,6 +138,13 @@ std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables) {
         append(steps, *one->scope, one->carrier->clean_up(*one->scope, *one->carried));
     steps.push_back({0, Phase::done, contract_step, "", "Drop the sync trigger and the old columns",
                      fmt::format("{}", fmt::join(drops, "; ")), "ACCESS EXCLUSIVE"});
+    return steps;
+}
+
+std::vector<Step> reinstate_steps(const std::vector<CarriedTable> &tables) {
+    std::vector<Step> steps;
+    for (const auto &one : in_rank_order(tables))
+        append(steps, *one.scope, one.carrier->reinstate(*one.scope, *one.carried));
     return steps;
 }
 

@@ -20,9 +20,11 @@ std::vector<CarriedTable> carried_tables(const Migration &migration);  // as it 
 // detached with all that they have.
 std::vector<Carried> still_carried(const CarryScope &scope);
 
-// In soak: takes in what has come since cutover, such as with partitions that were attached, and
-// leaves out what is there no more. Whether that has changed anything.
-bool renew_in_soak(const Migration &migration);
+// In soak: the tables of which something has come, was changed or dropped since cutover, with what
+// there is now. To be recorded when what the old side was proved by has come down, which what is
+// recorded tells (step/proof.hpp).
+std::vector<CarriedTable> changed_in_soak(const Migration &migration);
+void record_carried(const std::vector<CarriedTable> &tables);
 
 // In the order of the carriers' ranks over all tables: a foreign key comes after the index that it
 // refers to.
@@ -39,6 +41,9 @@ std::vector<Step> steps_after_survey(const std::vector<CarriedTable> &tables);
 // The first step of contract, which drops nothing, and the last.
 constexpr const char *before_contract_step = "before_contract";
 constexpr const char *contract_step = "contract";
+
+// The online half of a revert: what makes the old side fit to take over again.
+std::vector<Step> reinstate_steps(const std::vector<CarriedTable> &tables);
 
 // What of an earlier plan was built, or begun, and is no longer wanted; what refers to others
 // first. The same tables in both.

@@ -32,6 +32,11 @@ std::vector<std::string> split(const std::string &text, char separator) {
     return parts;
 }
 
+bool ends_with(const std::string &text, std::string_view end) {
+    return text.size() >= end.size() &&
+           text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
 std::string with_parameters(const std::string &expression, const std::vector<std::string> &texts) {
     std::string result;
     char quote_mark = 0;
@@ -56,6 +61,12 @@ std::string with_parameters(const std::string &expression, const std::vector<std
 
 int64_t Rows::integer(size_t row, size_t column) const {
     return std::strtoll(text(row, column).c_str(), nullptr, 10);
+}
+
+std::vector<uint32_t> Rows::oids() const {
+    std::vector<uint32_t> found;
+    for (size_t row = 0; row < count_; ++row) found.push_back(oid(row, 0));
+    return found;
 }
 
 double Rows::number(size_t row, size_t column) const {

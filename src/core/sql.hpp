@@ -33,6 +33,8 @@ std::string quote(const Literal &literal);
 // The parts of a text; none of an empty one.
 std::vector<std::string> split(const std::string &text, char separator);
 
+bool ends_with(const std::string &text, std::string_view end);
+
 // Replaces $1, $2 ... outside of quotes by the given texts. For what the server has deparsed: it
 // doubles quotes inside of quotes.
 std::string with_parameters(const std::string &expression, const std::vector<std::string> &texts);
@@ -72,6 +74,7 @@ class Rows {
     uint32_t oid(size_t row, size_t column) const {
         return static_cast<uint32_t>(integer(row, column));
     }
+    std::vector<uint32_t> oids() const;  // of the first column
     double number(size_t row, size_t column) const;
     bool boolean(size_t row, size_t column) const { return text(row, column) == "t"; }
 

@@ -18,7 +18,9 @@ struct Carried {
     std::string definition;         // on the old column
     std::string shadow_definition;  // on the new one
     bool keep_old = true;  // the old column's own may stay during soak: it can fail no write
-    uint32_t related = 0;  // another relation that cutover must lock because of it; 0: none
+    // Another relation that cutover must lock because of it, such as the partition that it is on;
+    // 0: none.
+    uint32_t related = 0;
     // Which columns it reads, by number: another migration's cutover exchanges names, not numbers.
     std::string columns = {};
     // The index of the parent table that a partition's one belongs to, behind that table's OID and
@@ -26,13 +28,18 @@ struct Carried {
     // statistics, quoted, where it is not the table's; the table's name in the text of a trigger or
     // a policy.
     std::string parent = {};
-    // Of a deferrable key: " DEFERRABLE ..."; of a partition's own one: UNIQUE or PRIMARY KEY.
+    // Of a deferrable key: " DEFERRABLE ..."; of a partition's own one: UNIQUE or PRIMARY KEY; of a
+    // generated column: that its values are compared; of a trigger: that it fires for both names.
     std::string timing = {};
 
+    // Though it may be another one by now.
+    bool has_same_name(const Carried &other) const {
+        return carrier == other.carrier && object == other.object && related == other.related;
+    }
     bool operator==(const Carried &other) const {
-        return carrier == other.carrier && object == other.object &&
-               definition == other.definition && shadow_definition == other.shadow_definition &&
-               columns == other.columns && parent == other.parent && timing == other.timing;
+        return has_same_name(other) && definition == other.definition &&
+               shadow_definition == other.shadow_definition && columns == other.columns &&
+               parent == other.parent && timing == other.timing;
     }
     bool operator!=(const Carried &other) const { return !(*this == other); }
 };

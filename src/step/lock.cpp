@@ -17,12 +17,12 @@ constexpr double old_transaction_seconds = 2;
 // Whoever reads a view holds it and then asks for its tables: so do we, from the outermost view in,
 // or each would wait for the other. They were recorded from the innermost out.
 std::vector<uint32_t> views_first(std::vector<uint32_t> tables, std::vector<uint32_t> related) {
-    const Rows rows = query(
-        R"(SELECT c.oid FROM unnest(string_to_array($1, ' ')::oid[]) WITH ORDINALITY AS r(oid, n)
+    std::vector<uint32_t> relations =
+        query(
+            R"(SELECT c.oid FROM unnest(string_to_array($1, ' ')::oid[]) WITH ORDINALITY AS r(oid, n)
              JOIN pg_class c ON c.oid = r.oid WHERE c.relkind IN ('v', 'm') ORDER BY n DESC)",
-        {fmt::format("{}", fmt::join(related, " "))});
-    std::vector<uint32_t> relations;
-    for (size_t row = 0; row < rows.size(); ++row) relations.push_back(rows.oid(row, 0));
+            {fmt::format("{}", fmt::join(related, " "))})
+            .oids();
     const auto is_view = [views = relations](uint32_t relation) {
         return std::find(views.begin(), views.end(), relation) != views.end();
     };
@@ -99,29 +99,26 @@ int64_t retry_pause_ms(int attempts) {
 }
 
 std::string table_holder(uint32_t relation) {
-    const Rows rows = query(
-        R"(WITH RECURSIVE part (oid) AS (
+    std::vector<uint32_t> relations = query(
+                                          R"(WITH RECURSIVE part (oid) AS (
                SELECT $1::oid
                UNION
                SELECT i.inhrelid FROM pg_inherits i JOIN part p ON p.oid = i.inhparent)
            SELECT oid FROM part)",
-        {relation});
-    std::vector<uint32_t> relations;
-    for (size_t row = 0; row < rows.size(); ++row) relations.push_back(rows.oid(row, 0));
+                                          {relation})
+                                          .oids();
     return holder(relations, ZDM_ROW_EXCLUSIVE, 0);
 }
 
 std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables) {
-    const Rows rows = query(
-        R"(SELECT DISTINCT c.oid
+    return query(
+               R"(SELECT DISTINCT c.oid
              FROM unnest(string_to_array($1, ' ')::oid[]) AS t(oid)
             CROSS JOIN LATERAL unnest()" ZDM_TREE_OF("t.oid") R"() AS r(oid)
              JOIN pg_class c ON c.oid = r.oid
             ORDER BY c.oid)",
-        {fmt::format("{}", fmt::join(tables, " "))});
-    std::vector<uint32_t> relations;
-    for (size_t row = 0; row < rows.size(); ++row) relations.push_back(rows.oid(row, 0));
-    return relations;
+               {fmt::format("{}", fmt::join(tables, " "))})
+        .oids();
 }
 
 namespace {

@@ -1,16 +1,16 @@
-// What is put up for a revert to prove that the old side fits again, and could fail the
-// application's writes: it comes down where the revert does not take place.
+// What is put up for a revert to prove that the old side fits again (Carrier::proof_of_old).
 #pragma once
+
+#include <vector>
 
 #include "carry/carrier.hpp"
 
 namespace zdm {
 
-bool is_proof(const Step &part);  // of a carrier's reinstate()
+// Of what is recorded as carried.
+std::vector<Proof> standing_proofs(const Migration &migration);
 
-bool stands(const Step &proof);  // with the table that it is on
-
-// Under ACCESS EXCLUSIVE. Nothing where it is not there.
-void withdraw_proof(const CarryScope &scope, const Step &proof);
+// Takes them down. Under ACCESS EXCLUSIVE.
+void withdraw_proofs(const Migration &migration);
 
 }  // namespace zdm

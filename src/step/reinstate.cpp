@@ -20,15 +20,14 @@ class Reinstate final : public StepKind {
 
     // After a revert that did not take place: its proofs would fail the application's writes.
     Outcome run(Turn &turn, const Step &step) const override {
-        std::vector<Step> proofs;
+        bool proved = false;
         in_turn(turn, [&] {
-            proofs = standing_proofs(turn.migration);
-            if (proofs.empty()) set_step_state(turn.migration, step, "done");
+            proved = !standing_proofs(turn.migration).empty();
+            if (!proved) set_step_state(turn.migration, step, "done");
         });
-        if (proofs.empty()) return Outcome::finished();
+        if (!proved) return Outcome::finished();
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            for (const auto &proof : proofs)
-                withdraw_proof(carry_scope(on_table(turn.migration, proof.relation), {}), proof);
+            withdraw_proofs(turn.migration);
             return Outcome::finished();
         });
     }
@@ -44,7 +43,15 @@ class Reinstate final : public StepKind {
                                  retry_pause_ms(step.attempts));
         const Outcome known = know_every_row(turn, step, Side::new_side);
         if (!known.is_done()) return known;
-        in_turn(turn, [&] { parts = parts_of(turn.migration); });
+        bool proved_before = false;
+        in_turn(turn, [&] {
+            const auto changed = changed_in_soak(turn.migration);
+            proved_before = !changed.empty() && !standing_proofs(turn.migration).empty();
+            if (proved_before) return;
+            record_carried(changed);
+            parts = parts_of(turn.migration);
+        });
+        if (proved_before) return begin_anew(turn, step);
         // Each part finds out whether it is done already, so a crash repeats none of the work.
         for (auto &part : parts) {
             part.ordinal = step.ordinal;
@@ -70,54 +77,37 @@ class Reinstate final : public StepKind {
         } catch (Error &error) {
             if (error.sqlstate().substr(0, 2) != "23") throw;
             bool withdrawn = false;
-            const Outcome outcome = withdraw_proofs(turn, step, withdrawn);
+            const Outcome outcome = under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
+                withdraw_proofs(turn.migration);
+                withdrawn = true;
+                return Outcome::more();
+            });
             if (!withdrawn) return outcome;
             throw;
         }
     }
 
-    static Outcome withdraw_proofs(Turn &turn, const Step &step, bool &withdrawn) {
+    // What has changed in soak since it was proved: what was recorded tells what is to come down.
+    static Outcome begin_anew(Turn &turn, const Step &step) {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            for (const auto &proof : standing_proofs(turn.migration))
-                withdraw_proof(carry_scope(on_table(turn.migration, proof.relation), {}), proof);
-            withdrawn = true;
+            const auto changed = changed_in_soak(turn.migration);
+            withdraw_proofs(turn.migration);
+            record_carried(changed);
             return Outcome::more();
         });
     }
 
-    static std::vector<Step> standing_proofs(const Migration &migration) {
-        std::vector<Step> standing;
-        const auto tables = carried_tables(migration);
-        for (auto &part : carried_parts(tables))
-            if (is_proof(part) && stands(part)) standing.push_back(std::move(part));
-        return standing;
-    }
-
-    static std::vector<Step> carried_parts(const std::vector<CarriedTable> &tables) {
-        std::vector<Step> parts;
-        for (const auto &one : in_rank_order(tables))
-            append(parts, *one.scope, one.carrier->reinstate(*one.scope, *one.carried));
-        return parts;
-    }
-
     static std::vector<Step> parts_of(const Migration &migration) {
-        renew_in_soak(migration);
         const auto tables = carried_tables(migration);
         for (const auto &table : tables) {
             OwnerScope as_owner(table.scope.migration.owner);
             raise_unfit(table.scope.migration, count_unfit(table.scope));
         }
         std::vector<Step> parts;
-        for (const auto &table : tables) append(parts, table.scope, unfit_index_steps(table.scope));
-        for (auto &part : carried_parts(tables)) parts.push_back(std::move(part));
+        for (const auto &table : tables)
+            for (auto &part : unfit_index_steps(table.scope)) parts.push_back(std::move(part));
+        for (auto &part : reinstate_steps(tables)) parts.push_back(std::move(part));
         return parts;
-    }
-
-    static void append(std::vector<Step> &parts, const CarryScope &scope, std::vector<Step> more) {
-        for (auto &part : more) {
-            if (part.relation == 0) part.relation = scope.migration.relation;
-            parts.push_back(std::move(part));
-        }
     }
 } const reinstate;
 

@@ -105,16 +105,9 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
     let_trigger_functions_be_planned_anew(tables.front().scope.migration);
 }
 
-// The revert does not take place: the old columns' conditions must not fail the application's
-// writes. Next time it begins with proving them again.
-void withdraw_proofs(const Migration &migration, const std::vector<CarriedTable> &tables) {
-    for (const auto &one : in_rank_order(tables))
-        for (const auto &part : one.carrier->reinstate(*one.scope, *one.carried))
-            if (is_proof(part))
-                withdraw_proof(part.relation == 0
-                                   ? *one.scope
-                                   : carry_scope(on_table(migration, part.relation), {}),
-                               part);
+// The revert does not take place. Next time it begins with proving the old side again.
+void call_off_revert(const Migration &migration) {
+    withdraw_proofs(migration);
     for (const auto &other : load_steps(migration.id))
         if (other.kind == "reinstate") set_step_state(migration, other, "done");
 }
@@ -178,11 +171,11 @@ class Swap final : public StepKind {
         Migration unfit_on;
         int64_t unfit = 0;
         std::string before;
-        bool renewed = false;
+        std::vector<CarriedTable> changed;
         in_turn(turn, [&] {
             before = fingerprints(turn.migration);
-            renewed = renew_in_soak(turn.migration);
-            find_remade_again(turn.migration);
+            changed = changed_in_soak(turn.migration);
+            if (changed.empty()) find_remade_again(turn.migration);
         });
         Outcome outcome = under_lock(
             turn, step, ZDM_ACCESS_EXCLUSIVE,
@@ -191,9 +184,10 @@ class Swap final : public StepKind {
                 const auto tables = carried_tables(turn.migration);
                 // Whoever has parted old and new meanwhile: reinstate looks at those rows again.
                 // Nor has it proved what has come since.
-                if (renewed || !sync_triggers_are_intact(turn.migration) ||
+                if (!changed.empty() || !sync_triggers_are_intact(turn.migration) ||
                     has_doubtful_rows(turn.migration, Side::new_side)) {
-                    withdraw_proofs(turn.migration, tables);
+                    call_off_revert(turn.migration);
+                    record_carried(changed);
                     return Outcome::more();
                 }
                 for (const auto &table : tables) {
@@ -205,7 +199,7 @@ class Swap final : public StepKind {
                     unfit_on = table.scope.migration;
                 }
                 if (unfit > 0 || count_misfits(tables, Side::old_side) != 0) {
-                    withdraw_proofs(turn.migration, tables);
+                    call_off_revert(turn.migration);
                     return Outcome::more();
                 }
                 exchange(tables, false);

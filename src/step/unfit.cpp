@@ -38,12 +38,10 @@ std::string index_name(const CarryScope &scope, uint32_t heap) {
 
 // The table itself, or its leaves.
 std::vector<uint32_t> heaps_of(const CarryScope &scope) {
-    const Rows rows = query(R"(SELECT oid FROM pg_class WHERE oid = ANY ()" ZDM_TREE_OF(
-                                "$1::oid") R"() AND relkind = 'r' ORDER BY oid)",
-                            {scope.migration.relation});
-    std::vector<uint32_t> heaps;
-    for (size_t row = 0; row < rows.size(); ++row) heaps.push_back(rows.oid(row, 0));
-    return heaps;
+    return query(R"(SELECT oid FROM pg_class WHERE oid = ANY ()" ZDM_TREE_OF(
+                     "$1::oid") R"() AND relkind = 'r' ORDER BY oid)",
+                 {scope.migration.relation})
+        .oids();
 }
 
 }  // namespace
