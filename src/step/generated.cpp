@@ -19,29 +19,38 @@
 namespace zdm {
 namespace {
 
-// The generated column that the step is about.
-Carried carried_of(const Migration &migration, const Step &step) {
+// The generated column that the step is about; empty where it was dropped in soak.
+std::optional<Carried> find_carried_of(const Migration &migration, const Step &step) {
     for (const auto &carried : load_carried(migration))
         if (carried.carrier == "generated" && carried.related == step.related &&
             (carried.object == step.object || carried.shadow == step.object ||
              old_object_name(migration.id, guard_name(carried)) == step.object))
             return carried;
-    raise(sqlstate::undefined_object, {}, "{}: nothing says what {} is about", described(migration),
-          Identifier(step.object));
+    return std::nullopt;
+}
+
+Carried carried_of(const Migration &migration, const Step &step) {
+    auto carried = find_carried_of(migration, step);
+    if (!carried)
+        raise(sqlstate::undefined_object, {}, "{}: nothing says what {} is about",
+              described(migration), Identifier(step.object));
+    return std::move(*carried);
 }
 
 uint32_t table_of(const Turn &turn, const Step &step) {
     return step.related != 0 ? step.related : turn.migration.relation;
 }
 
-// A partition may be detached or dropped at any time; then nothing of it is exchanged.
+// The column, or the partition that it is on, may have been dropped or detached; then nothing of it
+// is exchanged.
 bool is_there(Turn &turn, const Step &step) {
-    if (step.related == 0) return true;
     bool there = false;
     in_turn(turn, [&] {
-        there = !query("SELECT FROM pg_partition_tree($1::oid::regclass) WHERE relid = $2::oid",
-                       {turn.migration.relation, step.related})
-                     .empty();
+        there = find_carried_of(turn.migration, step).has_value();
+        if (there && step.related != 0)
+            there = !query("SELECT FROM pg_partition_tree($1::oid::regclass) WHERE relid = $2::oid",
+                           {turn.migration.relation, step.related})
+                         .empty();
         if (!there) set_step_state(turn.migration, step, "done");
     });
     return there;
