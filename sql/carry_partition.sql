@@ -13,6 +13,10 @@ BEGIN
     CREATE TABLE high_feb PARTITION OF high FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
     CREATE TABLE high_mar PARTITION OF high FOR VALUES FROM ('2026-03-01') TO ('2026-04-01');
     CREATE INDEX p_v ON p (v, w);
+    ALTER TABLE p ADD CONSTRAINT p_later UNIQUE (at, v) DEFERRABLE INITIALLY DEFERRED;
+    -- A constraint of one partition, under an index of the table's.
+    ALTER TABLE low ADD CONSTRAINT low_of_index UNIQUE (at, v, w);
+    CREATE UNIQUE INDEX p_index ON p (at, v, w);
     ALTER TABLE p ALTER v SET STATISTICS 50;
     COMMENT ON COLUMN p.v IS 'the parent';
 
@@ -23,6 +27,7 @@ BEGIN
     ALTER TABLE low ADD CONSTRAINT low_check CHECK (v > 0);
     ALTER TABLE low ADD CONSTRAINT v_not_null CHECK (v IS NOT NULL);
     ALTER TABLE low ADD CONSTRAINT low_key UNIQUE (v) INCLUDE (w);
+    ALTER TABLE low ADD CONSTRAINT low_later UNIQUE (w, v) DEFERRABLE;
     CREATE INDEX low_index ON low ((v + 1)) WHERE v > 3;
     CREATE STATISTICS low_statistics ON v, w FROM low;
     CREATE TRIGGER low_trigger AFTER UPDATE OF v ON low FOR EACH ROW WHEN (new.v > 3) EXECUTE FUNCTION noted();
@@ -39,6 +44,8 @@ BEGIN
     -- Of both of its partitions, and of one that knows better.
     ALTER TABLE high ADD CONSTRAINT high_check CHECK (v <> 7) NOT VALID;
     ALTER TABLE high ALTER v SET NOT NULL;
+    ALTER TABLE high ADD CONSTRAINT high_key UNIQUE (at, v);
+    CREATE INDEX high_index ON high (v) WHERE w > 0;
     ALTER TABLE high_mar ALTER v SET STATISTICS -1;
     ALTER TABLE high_mar ADD PRIMARY KEY (v);
     ALTER TABLE high_mar REPLICA IDENTITY USING INDEX high_mar_pkey;
@@ -133,15 +140,5 @@ SELECT * FROM difference('moved', 'after');
 SELECT count(*), sum(v) FROM moved.p;
 DROP SCHEMA before, after, moved CASCADE;
 
--- Not yet: what refers to another table, or is referred to.
-CREATE TABLE other (v integer PRIMARY KEY);
-CREATE TABLE p (id integer, v integer) PARTITION BY RANGE (id);
-CREATE TABLE low PARTITION OF p FOR VALUES FROM (0) TO (10);
-ALTER TABLE low ADD CONSTRAINT low_refers FOREIGN KEY (v) REFERENCES other;
-SELECT zdm.change_type('p', 'v', 'bigint');
-ALTER TABLE low DROP CONSTRAINT low_refers, ADD CONSTRAINT low_key UNIQUE (v);
-ALTER TABLE other ADD CONSTRAINT other_refers FOREIGN KEY (v) REFERENCES low (v);
-SELECT zdm.change_type('p', 'v', 'bigint');
-DROP TABLE p, other;
 DROP FUNCTION build, add, looks, difference, noted;
 DROP EXTENSION zdm;

@@ -100,9 +100,9 @@ class Carrier {
         return own;
     }
 
-    // On the partition Carried::related, and gone with it where the table has that no more. Not
-    // where something is to be taken down on it all the same.
-    virtual bool is_of_partition(const Carried &) const { return false; }
+    // The partition that it is gone with where the table has that no more; 0: none, or something is
+    // to be taken down there all the same.
+    virtual uint32_t partition_with(const Carried &) const { return 0; }
 
     // The online steps that build the counterpart, in phase build.
     virtual std::vector<Step> prepare(const CarryScope &, const Carried &) const { return {}; }

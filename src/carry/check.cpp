@@ -14,7 +14,7 @@ class Check final : public Carrier {
   public:
     const char *name() const override { return "check"; }
     int rank() const override { return 40; }
-    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
+    uint32_t partition_with(const Carried &carried) const override { return carried.related; }
 
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {

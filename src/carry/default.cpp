@@ -12,7 +12,7 @@ class Default final : public Carrier {
   public:
     const char *name() const override { return "default"; }
     int rank() const override { return 20; }
-    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
+    uint32_t partition_with(const Carried &carried) const override { return carried.related; }
 
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {

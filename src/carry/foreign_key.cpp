@@ -7,7 +7,10 @@
 //
 // A key between two tables of the migration belongs to the one that refers; one from a table
 // outside belongs to the table that it refers to, and is carried with the referring column as it
-// is.
+// is. A partition may have one of its own, or be referred to for itself: Carried::parent is its OID
+// then.
+#include <cstdlib>
+
 #include "carry/carrier.hpp"
 #include "state/names.hpp"
 
@@ -19,6 +22,7 @@ namespace {
 // A table at one end of a key; its mapping is empty where it is not part of the migration.
 struct End {
     uint32_t relation = 0;
+    uint32_t root = 0;  // of its partition tree
     std::string table;
     Mapping mapping;
 
@@ -106,11 +110,13 @@ constexpr const char *keys_of_table = R"(
            k.confupdtype NOT IN ('a', 'r'), k.confupdtype = 'd' OR k.confdeltype = 'd',
            f.relkind = 'p' OR t.relkind = 'p', f.relowner = t.relowner,
            coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'true'
-               OR coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'false'
+               OR coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'false',
+           coalesce(pg_partition_root(k.conrelid), k.conrelid)::oid, coalesce(pg_partition_root(k.confrelid), k.confrelid)::oid
       FROM pg_constraint k
       JOIN pg_class f ON f.oid = k.conrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
       JOIN pg_class t ON t.oid = k.confrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace
-     WHERE k.contype = 'f' AND k.conparentid = 0 AND (k.conrelid = $1::oid OR k.confrelid = $1::oid)
+     CROSS JOIN (SELECT )" ZDM_TREE_OF("$1::oid") R"( OFFSET 0) AS own(tree)
+     WHERE k.contype = 'f' AND k.conparentid = 0 AND (k.conrelid = ANY (tree) OR k.confrelid = ANY (tree))
      ORDER BY k.conrelid, k.conname)";
 
 [[noreturn]] void refuse(const CarryScope &scope, const Key &key, const std::string &why) {
@@ -135,7 +141,7 @@ class ForeignKey final : public Carrier {
             // Of periods, or not enforced: left unclaimed, so refused by name.
             if (rows.boolean(row, 18)) continue;
             const Key key = key_of(scope, rows, row);
-            if (outward_ != (key.from.relation == scope.migration.relation)) continue;
+            if (outward_ != (key.from.root == scope.migration.relation)) continue;
             if (!claim(dependents, pg_constraint_id, key.oid)) continue;
             for (const uint32_t part : parts_of(key.oid)) claim(dependents, pg_constraint_id, part);
             // The other table of the migration carries it.
@@ -147,9 +153,13 @@ class ForeignKey final : public Carrier {
                  key.definition(Side::old_side, Names::before),
                  partitioned ? key.definition(Side::new_side, Names::soak) : key.counterpart(),
                  false, outward_ ? key.to.relation : key.from.relation,
-                 columns_of(pg_constraint_id, key.oid)});
+                 columns_of(pg_constraint_id, key.oid), own_partition(scope, key)});
         }
         return found;
+    }
+
+    uint32_t partition_with(const Carried &carried) const override {
+        return static_cast<uint32_t>(std::strtoul(carried.parent.c_str(), nullptr, 10));
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
@@ -195,13 +205,13 @@ class ForeignKey final : public Carrier {
 
   private:
     static Key key_of(const CarryScope &scope, const Rows &rows, size_t row) {
-        const auto end = [&](size_t relation, size_t table) {
-            End result{rows.oid(row, relation), rows.text(row, table), {}};
-            if (result.relation == scope.migration.relation)
+        const auto end = [&](size_t relation, size_t root, size_t table) {
+            End result{rows.oid(row, relation), rows.oid(row, root), rows.text(row, table), {}};
+            if (result.root == scope.migration.relation)
                 result.mapping = scope.mapping;
             else {
                 Migration seen = scope.migration;
-                seen.relation = result.relation;
+                seen.relation = result.root;
                 result.mapping = load_mapping(seen);
             }
             return result;
@@ -209,8 +219,8 @@ class ForeignKey final : public Carrier {
         Key key;
         key.oid = rows.oid(row, 0);
         key.name = rows.text(row, 1);
-        key.from = end(2, 4);
-        key.to = end(3, 5);
+        key.from = end(2, 19, 4);
+        key.to = end(3, 20, 5);
         key.from_columns = split(rows.text(row, 6), '\x01');
         key.to_columns = split(rows.text(row, 7), '\x01');
         key.set_columns = split(rows.text(row, 8), '\x01');
@@ -258,14 +268,22 @@ class ForeignKey final : public Carrier {
 
     // The table that has the constraint, and the one at its other end.
     uint32_t relation_of(const CarryScope &scope, const Carried &carried) const {
-        return outward_ ? scope.migration.relation : carried.related;
+        return outward_ ? own_end(scope, carried) : carried.related;
     }
     uint32_t related_to(const CarryScope &scope, const Carried &carried) const {
-        return outward_ ? carried.related : scope.migration.relation;
+        return outward_ ? carried.related : own_end(scope, carried);
+    }
+    uint32_t own_end(const CarryScope &scope, const Carried &carried) const {
+        const uint32_t partition = partition_with(carried);
+        return partition != 0 ? partition : scope.migration.relation;
     }
     std::string table_of(const CarryScope &scope, const Carried &carried) const {
-        if (outward_) return scope.table;
+        if (outward_) return scope_on(scope, own_end(scope, carried)).table;
         return carry_scope(on_table(scope.migration, carried.related), {}).table;
+    }
+    std::string own_partition(const CarryScope &scope, const Key &key) const {
+        const uint32_t end = outward_ ? key.from.relation : key.to.relation;
+        return end == scope.migration.relation ? "" : std::to_string(end);
     }
 
     static bool acts_once(const Carried &carried) {

@@ -179,6 +179,16 @@ bool makes_unique_index(const std::string &definition) {
     return definition.rfind("CREATE UNIQUE ", 0) == 0;
 }
 
+std::string without_unique(const std::string &definition) {
+    const std::string word = "UNIQUE ";
+    return definition.substr(0, definition.find(word)) +
+           definition.substr(definition.find(word) + word.size());
+}
+
+bool can_be_deferrable(const Mapping &mapping) {
+    return mapping.forward_is_injective() && mapping.reverse_is_injective();
+}
+
 bool can_stay_in_soak(const CarryScope &scope, uint32_t index) {
     if (scope.mapping.reverse_is_identity()) return true;
     bool total = false;

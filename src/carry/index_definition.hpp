@@ -25,6 +25,11 @@ std::string index_definition(const CarryScope &scope, uint32_t index, const Inde
                              Side side, Names names);
 
 bool makes_unique_index(const std::string &definition);
+std::string without_unique(const std::string &definition);
+// A transaction may hold duplicates for a moment under a deferrable key, which a unique index would
+// refuse. So its counterpart is built as a plain index, and made unique at cutover, when no
+// transaction is under way: as unique as the old one where no two values become one.
+bool can_be_deferrable(const Mapping &mapping);
 Step create_index_step(Phase phase, const std::string &index, const std::string &definition);
 Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &index);
 // Whether the index, of the old side, can fail no write of the new one in soak: by an expression or

@@ -35,7 +35,7 @@ class Key final : public Carrier {
             {scope.migration.relation, contype_});
         for (size_t row = 0; row < rows.size(); ++row) {
             const std::string timing = rows.text(row, 3);
-            if (!timing.empty() && !stays_unique(scope.mapping)) continue;
+            if (!timing.empty() && !can_be_deferrable(scope.mapping)) continue;
             if (!claim(dependents, pg_constraint_id, rows.oid(row, 0))) continue;
             const std::string object = rows.text(row, 1);
             const uint32_t index = rows.oid(row, 2);
@@ -99,19 +99,6 @@ class Key final : public Carrier {
     }
 
   private:
-    // A transaction may hold duplicates for a moment under a deferrable key, which a unique index
-    // would refuse. So its counterpart is built as a plain index, and made unique at cutover, when
-    // no transaction is under way: as unique as the old one, because no two values become one.
-    static bool stays_unique(const Mapping &mapping) {
-        return mapping.forward_is_injective() && mapping.reverse_is_injective();
-    }
-
-    static std::string without_unique(const std::string &definition) {
-        const std::string word = "UNIQUE ";
-        return definition.substr(0, definition.find(word)) +
-               definition.substr(definition.find(word) + word.size());
-    }
-
     static std::string old_name(const CarryScope &scope, const Carried &carried) {
         return old_object_name(scope.migration.id, carried.object);
     }

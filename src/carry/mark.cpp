@@ -12,7 +12,7 @@ class Mark final : public Carrier {
     const char *name() const override { return "mark"; }
     // Behind indexes and keys.
     int rank() const override { return 68; }
-    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
+    uint32_t partition_with(const Carried &carried) const override { return carried.related; }
 
     // After those whose indexes they are on, which have claimed what comes along.
     std::vector<Carried> find(const CarryScope &scope,

@@ -24,7 +24,7 @@ class NamedText final : public Carrier {
 
     const char *name() const override { return name_; }
     int rank() const override { return rank_; }
-    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
+    uint32_t partition_with(const Carried &carried) const override { return carried.related; }
 
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {

@@ -16,7 +16,7 @@ class ObjectComment final : public Carrier {
 
     const char *name() const override { return name_; }
     int rank() const override { return rank_; }
-    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
+    uint32_t partition_with(const Carried &carried) const override { return carried.related; }
 
     // After those whose objects they are about, which have claimed what comes along.
     std::vector<Carried> find(const CarryScope &scope,

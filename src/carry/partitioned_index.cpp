@@ -26,51 +26,50 @@ struct Node {
     uint32_t table = 0;
     std::string parent;  // as Carried::parent
     bool leaf = false;
-    std::string keyword;  // PRIMARY KEY or UNIQUE where a constraint is on it
+    // Where a constraint is on it: PRIMARY KEY or UNIQUE, and " DEFERRABLE ...".
+    std::string keyword;
+    std::string timing;
     bool usable = true;
     uint32_t constraint = 0;
 };
 
-// Leaves first, the table's own last.
-std::vector<Node> tree_of(uint32_t index) {
+// Those of the table, and those that partitions have for themselves.
+std::vector<uint32_t> top_indexes(uint32_t table) {
+    return query(R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                     WHERE i.indrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() AND NOT c.relispartition
+                     ORDER BY i.indrelid <> $1::oid, i.indexrelid)",
+                 {table})
+        .oids();
+}
+
+// Leaves first, the top one last. A leaf's own is alone.
+std::vector<Node> tree_of(uint32_t top) {
     const Rows rows = query(
         R"(SELECT c.oid, c.relname, i.indrelid, pi.indrelid || '.' || p.relname, c.relkind = 'i',
-                  CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END,
-                  i.indisvalid
-                      AND k.condeferrable IS NOT TRUE AND k.contype IS DISTINCT FROM 'x'
-                      AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
-             FROM pg_partition_tree($1::oid::regclass) t
+                  CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' ELSE '' END,
+                  CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
+                  || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,
+                  i.indisvalid AND k.contype IS DISTINCT FROM 'x'
+                      AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false',
+                  coalesce(k.oid, 0)
+             FROM (SELECT relid::oid, parentrelid::oid, level FROM pg_partition_tree($1::oid::regclass)
+                   UNION SELECT oid, NULL, 0 FROM pg_class WHERE oid = $1::oid) t
              JOIN pg_class c ON c.oid = t.relid JOIN pg_index i ON i.indexrelid = c.oid
              LEFT JOIN pg_class p ON p.oid = t.parentrelid LEFT JOIN pg_index pi ON pi.indexrelid = p.oid
-             LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
+             LEFT JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
             ORDER BY t.level DESC, c.oid)",
-        {index});
+        {top});
     std::vector<Node> nodes;
     for (size_t row = 0; row < rows.size(); ++row)
         nodes.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), rows.text(row, 3),
-                         rows.boolean(row, 4), rows.text(row, 5), rows.boolean(row, 6)});
+                         rows.boolean(row, 4), rows.text(row, 5), rows.text(row, 6),
+                         rows.boolean(row, 7), rows.oid(row, 8)});
     return nodes;
 }
 
-// Those of single partitions, of nothing above them.
-std::vector<Node> single_leaves(uint32_t table) {
-    const Rows rows = query(
-        R"(SELECT c.oid, c.relname, i.indrelid, coalesce(k.oid, 0),
-                  CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' ELSE '' END,
-                  i.indisvalid
-                      AND k.condeferrable IS NOT TRUE AND k.contype IS DISTINCT FROM 'x'
-                      AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
-             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
-             LEFT JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
-            WHERE i.indrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
-              AND t.relkind = 'r' AND NOT c.relispartition
-            ORDER BY c.oid)",
-        {table});
-    std::vector<Node> nodes;
-    for (size_t row = 0; row < rows.size(); ++row)
-        nodes.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), "", true,
-                         rows.text(row, 4), rows.boolean(row, 5), rows.oid(row, 3)});
-    return nodes;
+bool claim(std::vector<Dependent> &dependents, const Node &node) {
+    return node.constraint != 0 ? claim(dependents, pg_constraint_id, node.constraint)
+                                : claim(dependents, pg_class_id, node.index);
 }
 
 std::string quoted_table(const CarryScope &scope, uint32_t table) {
@@ -95,8 +94,12 @@ std::string parent_statement(const CarryScope &scope, const Node &node, Side sid
         columns.erase(at, nulls.size());
         keyword += nulls;
     }
-    return fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {} {}", only, Identifier(node.name),
-                       keyword, columns);
+    // As a constraint writes it.
+    const std::string tablespace = " TABLESPACE ";
+    if (const size_t at = columns.find(tablespace); at != std::string::npos)
+        columns.insert(at, " USING INDEX");
+    return fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {} {}{}", only, Identifier(node.name),
+                       keyword, columns, node.timing);
 }
 
 class PartitionedIndex final : public Carrier {
@@ -108,28 +111,18 @@ class PartitionedIndex final : public Carrier {
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
         if (!scope.partitioned || !scope.is_paired()) return found;
-        const Rows rows = query(
-            R"(SELECT i.indexrelid, coalesce(k.oid, 0)
-                 FROM pg_index i LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
-                WHERE i.indrelid = $1::oid ORDER BY i.indexrelid)",
-            {scope.migration.relation});
-        for (size_t row = 0; row < rows.size(); ++row) {
-            const auto tree = tree_of(rows.oid(row, 0));
+        for (const uint32_t top : top_indexes(scope.migration.relation)) {
+            const auto tree = tree_of(top);
             // Left unclaimed, so refused by name.
-            bool usable = true;
-            for (const auto &node : tree) usable = usable && node.usable;
-            if (!usable) continue;
-            const uint32_t constraint = rows.oid(row, 1);
-            const bool ours = constraint != 0 ? claim(dependents, pg_constraint_id, constraint)
-                                              : claim(dependents, pg_class_id, rows.oid(row, 0));
-            if (!ours) continue;
-            for (const auto &node : tree) found.push_back(carried_of(scope, node));
-        }
-        for (const auto &node : single_leaves(scope.migration.relation))
-            if (node.usable &&
-                (node.constraint != 0 ? claim(dependents, pg_constraint_id, node.constraint)
-                                      : claim(dependents, pg_class_id, node.index)))
+            if (!std::all_of(tree.begin(), tree.end(),
+                             [&](const Node &node) { return is_usable(scope, node); }))
+                continue;
+            if (!claim(dependents, tree.back())) continue;
+            for (const auto &node : tree) {
+                claim(dependents, node);
                 found.push_back(carried_of(scope, node));
+            }
+        }
         return found;
     }
 
@@ -147,8 +140,11 @@ class PartitionedIndex final : public Carrier {
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
         if (!is_leaf(carried) || carried.keep_old) return {};
+        // As at first: what is deferrable becomes unique under the lock.
         return {on_leaf(
-            carried, create_index_step(Phase::soak, old_name(scope, carried), carried.definition))};
+            carried, create_index_step(Phase::soak, old_name(scope, carried),
+                                       is_deferrable(carried) ? without_unique(carried.definition)
+                                                              : carried.definition))};
     }
 
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
@@ -157,7 +153,7 @@ class PartitionedIndex final : public Carrier {
                                                  old_name(scope, carried)))};
     }
 
-    bool is_of_partition(const Carried &) const override { return true; }
+    uint32_t partition_with(const Carried &carried) const override { return carried.related; }
     // A whole is put on from its parts, which stand before it.
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
@@ -166,7 +162,7 @@ class PartitionedIndex final : public Carrier {
         const CarryScope other_way = turned_round(scope);
         std::vector<Carried> present;
         for (const auto &root : own) {
-            if (root.related != scope.migration.relation) continue;
+            if (is_leaf(root) || !root.parent.empty()) continue;
             for (const auto &node : tree_of(index_named(root, root.object)))
                 if (!is_known(own, node)) present.push_back(newcomer_of(other_way, node));
         }
@@ -189,9 +185,10 @@ class PartitionedIndex final : public Carrier {
             query(
                 fmt::format("DROP INDEX {}", quoted_index(scope, carried.related, carried.object)));
         if (!keep) return;
-        rename(scope, carried, carried.object, side_name(scope, carried, side));
-        if (side == Side::old_side)
-            set_unique(scope_of(scope, carried), carried, old_name(scope, carried), false);
+        const std::string kept = side_name(scope, carried, side);
+        rename(scope, carried, carried.object, kept);
+        if (side == Side::old_side || is_deferrable(carried))
+            set_unique(scope_of(scope, carried), carried, kept, false);
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
@@ -204,14 +201,17 @@ class PartitionedIndex final : public Carrier {
             return;
         }
         const std::string from = side_name(scope, carried, side);
-        if (side == Side::old_side) set_unique(scope_of(scope, carried), carried, from, true);
-        const std::string keyword = keyword_of(scope, carried);
-        if (keyword.empty())
+        if (side == Side::old_side || is_deferrable(carried))
+            set_unique(scope_of(scope, carried), carried, from, true);
+        if (carried.timing.empty()) {
             rename(scope, carried, from, carried.object);
-        else
-            query(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}",
-                              quoted_table(scope, carried.related), Identifier(carried.object),
-                              keyword, Identifier(from)));
+            return;
+        }
+        const size_t keyword = carried.timing.find(deferrable);
+        query(fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}{}",
+                          quoted_table(scope, carried.related), Identifier(carried.object),
+                          carried.timing.substr(0, keyword), Identifier(from),
+                          is_deferrable(carried) ? carried.timing.substr(keyword) : ""));
     }
 
   private:
@@ -228,14 +228,16 @@ class PartitionedIndex final : public Carrier {
                         node.table,
                         columns_of(pg_class_id, node.index),
                         node.parent};
-        if (node.parent.empty() && node.leaf) carried.timing = node.keyword;
         if (node.leaf) {
+            carried.timing = node.keyword + node.timing;
             const std::string table = quoted_table(scope, node.table);
             carried.definition =
                 index_definition(scope, node.index, {old_object_name(id, node.name), table, true},
                                  old_side, Names::soak);
             carried.shadow_definition =
                 index_definition(scope, node.index, {shadow, table, true}, new_side, Names::before);
+            if (!node.timing.empty())
+                carried.shadow_definition = without_unique(carried.shadow_definition);
         } else {
             carried.definition = parent_statement(scope, node, old_side, Names::before);
             carried.shadow_definition = parent_statement(scope, node, new_side, Names::soak);
@@ -264,13 +266,14 @@ class PartitionedIndex final : public Carrier {
         return carried.definition.find(" CONCURRENTLY ") != std::string::npos;
     }
 
-    // Of the partition's own constraint, or of the table's, which all of its partitions have.
-    static std::string keyword_of(const CarryScope &scope, const Carried &carried) {
-        if (carried.parent.empty()) return carried.timing;
-        const auto parent = parent_of(scope.migration, carried);
-        if (!parent || parent->definition.rfind("ALTER TABLE ", 0) != 0) return "";
-        return parent->definition.find(" PRIMARY KEY (") != std::string::npos ? "PRIMARY KEY"
-                                                                              : "UNIQUE";
+    static constexpr const char *deferrable = " DEFERRABLE";
+
+    static bool is_deferrable(const Carried &carried) {
+        return carried.timing.find(deferrable) != std::string::npos;
+    }
+
+    static bool is_usable(const CarryScope &scope, const Node &node) {
+        return node.usable && (node.timing.empty() || can_be_deferrable(scope.mapping));
     }
 
     static Step on_leaf(const Carried &carried, Step step) {

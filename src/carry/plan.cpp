@@ -53,8 +53,8 @@ std::vector<Carried> still_carried(const CarryScope &scope) {
               {scope.migration.relation})
             .oids();
     const auto is_gone = [&](const Carried &one) {
-        return Carrier::find_carrier(one.carrier).is_of_partition(one) &&
-               !std::binary_search(tree.begin(), tree.end(), one.related);
+        const uint32_t partition = Carrier::find_carrier(one.carrier).partition_with(one);
+        return partition != 0 && !std::binary_search(tree.begin(), tree.end(), partition);
     };
     carried.erase(std::remove_if(carried.begin(), carried.end(), is_gone), carried.end());
     return carried;

@@ -16,7 +16,7 @@ class Statistics final : public Carrier {
   public:
     const char *name() const override { return "statistics"; }
     int rank() const override { return 72; }
-    bool is_of_partition(const Carried &carried) const override { return carried.related != 0; }
+    uint32_t partition_with(const Carried &carried) const override { return carried.related; }
 
     std::vector<Carried> find(const CarryScope &table,
                               std::vector<Dependent> &dependents) const override {

@@ -27,8 +27,14 @@ struct Changed {
 std::vector<Changed> closure_of(const Table &table, const Column &column) {
     const Rows rows = query(
         R"(WITH RECURSIVE edge AS (
-               SELECT k.conrelid AS a, k.conkey[n] AS x, k.confrelid AS b, k.confkey[n] AS y
-                 FROM pg_constraint k, generate_subscripts(k.conkey, 1) AS n
+               SELECT f.attrelid AS a, f.attnum AS x, t.attrelid AS b, t.attnum AS y
+                 FROM pg_constraint k
+                CROSS JOIN generate_subscripts(k.conkey, 1) AS n
+                 JOIN pg_attribute kf ON kf.attrelid = k.conrelid AND kf.attnum = k.conkey[n]
+                 JOIN pg_attribute kt ON kt.attrelid = k.confrelid AND kt.attnum = k.confkey[n]
+                 -- A partition's column is its table's.
+                 JOIN pg_attribute f ON f.attrelid = coalesce(pg_partition_root(k.conrelid), k.conrelid) AND f.attname = kf.attname
+                 JOIN pg_attribute t ON t.attrelid = coalesce(pg_partition_root(k.confrelid), k.confrelid) AND t.attname = kt.attname
                 WHERE k.contype = 'f' AND k.conparentid = 0),
            closure AS (
                SELECT $1::oid AS relation, $2::smallint AS attnum

@@ -28,13 +28,6 @@ std::vector<Carried> load_carried(const Migration &migration) {
         catalog(ZDM_CARRIED_SELECT " ORDER BY ordinal", {migration.id, migration.relation}));
 }
 
-std::optional<Carried> parent_of(const Migration &migration, const Carried &carried) {
-    const auto found =
-        from_rows(catalog(ZDM_CARRIED_SELECT " AND carrier = $3 AND related || '.' || object = $4",
-                          {migration.id, migration.relation, carried.carrier, carried.parent}));
-    return found.empty() ? std::nullopt : std::optional(found.front());
-}
-
 std::vector<Carried> parts_of(const Migration &migration, const Carried &carried) {
     return from_rows(catalog(ZDM_CARRIED_SELECT
                              " AND carrier = $3 AND parent = $4 ORDER BY ordinal",

@@ -26,9 +26,9 @@ struct Carried {
     // The index of the parent table that a partition's one belongs to, behind that table's OID and
     // a dot, for a partition in another schema may have one of the same name; the schema of
     // statistics, quoted, where it is not the table's; the table's name in the text of a trigger or
-    // a policy.
+    // a policy; the OID of the partition that a foreign key is of, or refers to.
     std::string parent = {};
-    // Of a deferrable key: " DEFERRABLE ..."; of a partition's own one: UNIQUE or PRIMARY KEY; of a
+    // Of a deferrable key: " DEFERRABLE ..."; of a partition's: what it is, and that; of a
     // generated column: that its values are compared; of a trigger: that it fires for both names.
     std::string timing = {};
 
@@ -45,8 +45,7 @@ struct Carried {
 };
 
 std::vector<Carried> load_carried(const Migration &migration);
-// Up and down the tree that Carried::parent makes.
-std::optional<Carried> parent_of(const Migration &migration, const Carried &carried);
+// Down the tree that Carried::parent makes.
 std::vector<Carried> parts_of(const Migration &migration, const Carried &carried);
 // The names of what one carrier takes along, on all of the migration's tables.
 std::vector<std::string> carried_objects(const Migration &migration, const std::string &carrier);

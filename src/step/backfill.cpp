@@ -102,7 +102,10 @@ class Backfill final : public StepKind {
         for (;;) {
             std::optional<Scan> scan;
             in_turn(turn, [&] {
-                turn.refresh();  // settings may be new; what they say is looked at here
+                // Settings may be new since this turn began; what they say is looked at here, and
+                // they are news only once.
+                turn.refresh();
+                turn.settings = apply_settings(turn.migration);
                 if (is_wanted(turn) &&
                     other_helpers(turn.migration, "backfill") + 2 <= turn.settings.max_workers)
                     scan = claim_scan(turn.migration, "backfill");
