@@ -73,7 +73,7 @@ CREATE FUNCTION looks(schema text) RETURNS TABLE (line text) LANGUAGE sql AS $$
           FROM r JOIN pg_attribute a ON a.attrelid = r.oid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
          WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT LIKE 'zdm%'
         UNION ALL
-        SELECT concat_ws(' ', r.relname, k.conname, pg_get_constraintdef(k.oid), k.coninhcount, obj_description(k.oid, 'pg_constraint'))
+        SELECT concat_ws(' ', r.relname, k.conname, pg_get_constraintdef(k.oid), k.coninhcount, k.connoinherit, obj_description(k.oid, 'pg_constraint'))
           FROM r JOIN pg_constraint k ON k.conrelid = r.oid WHERE k.contype <> 'n' AND k.conname NOT LIKE 'zdm%'
         UNION ALL
         SELECT concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisclustered, i.indisreplident, obj_description(i.indexrelid, 'pg_class')) FROM r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class c ON c.oid = i.indexrelid

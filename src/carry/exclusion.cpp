@@ -6,13 +6,14 @@
 // constraint at cutover, and nothing is left to compare. Else it does just before, when a cutover
 // is called for, under its counterpart's name; in phase build rows are compared for the first time,
 // so that whoever waits for ready knows. The old index stays until contract as a plain one, where
-// it can fail no write.
+// it can fail no write. A partition may have one for itself.
 #include "carry/exclusion.hpp"
 
 #include "carry/carrier.hpp"
 #include "carry/index_definition.hpp"
 #include "state/names.hpp"
 
+#include <algorithm>
 #include <cctype>
 
 #include "core/no_postgres.hpp"
@@ -20,69 +21,108 @@
 namespace zdm {
 namespace {
 
+struct Constraint {
+    uint32_t oid = 0;
+    std::string name;
+    uint32_t index = 0;
+    std::string timing;  // as Carried::timing
+    bool plain = false;  // over columns alone
+    uint32_t relation = 0;
+    std::string parent;  // as Carried::parent
+    uint32_t top = 0;    // what a partition has it from, or itself
+    uint32_t top_index = 0;
+};
+
+// Of the table and of single partitions, or of leaves that have them from above; not those of
+// partitioned tables, which have no rows (partitioned_exclusion.cpp).
+std::vector<Constraint> constraints(const CarryScope &scope) {
+    const Rows rows = query(R"(SELECT k.oid, k.conname, k.conindid, )" + exclusion_timing +
+                                R"(, i.indexprs IS NULL AND i.indpred IS NULL, k.conrelid,
+                  (SELECT x.indrelid || '.' || p.relname FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
+                     JOIN pg_index x ON x.indexrelid = p.oid WHERE h.inhrelid = k.conindid),
+                  coalesce(tk.oid, k.oid), top.index
+             FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
+             JOIN pg_class c ON c.oid = k.conindid
+            CROSS JOIN LATERAL (SELECT coalesce(pg_partition_root(c.oid), c.oid)::oid) AS top(index)
+             LEFT JOIN pg_constraint tk ON tk.conindid = top.index AND tk.contype = 'x'
+            WHERE k.conrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
+              AND k.contype = 'x' AND i.indisvalid AND c.relkind = 'i'
+            ORDER BY k.conrelid <> $1::oid, k.conname, k.conrelid)",
+                            {scope.migration.relation});
+    std::vector<Constraint> found;
+    for (size_t row = 0; row < rows.size(); ++row)
+        found.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), rows.text(row, 3),
+                         rows.boolean(row, 4), rows.oid(row, 5), rows.text(row, 6),
+                         rows.oid(row, 7), rows.oid(row, 8)});
+    return found;
+}
+
 class Exclusion final : public Carrier {
   public:
     const char *name() const override { return "exclusion"; }
     int rank() const override { return 62; }
+    uint32_t partition_with(const Carried &carried) const override { return carried.related; }
 
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        // Left unclaimed, so refused by name.
-        if (scope.partitioned || !scope.is_paired()) return found;
-        // timing: the operators, and what stands behind the columns.
-        const Rows rows = query(
-            R"(SELECT k.oid, k.conname, k.conindid,
-                      array_to_string(k.conexclop, ' ')
-                      || CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
-                      || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,
-                      i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
-                 FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
-                WHERE k.conrelid = $1::oid AND k.contype = 'x' AND i.indisvalid ORDER BY k.conname)",
-            {scope.migration.relation});
-        for (size_t row = 0; row < rows.size(); ++row) {
+        if (!scope.is_paired()) return found;
+        for (const auto &constraint : constraints(scope)) {
             // What its expressions and its predicate read is the index's.
-            const uint32_t constraint = rows.oid(row, 0), index = rows.oid(row, 2);
-            const bool by_key = claim(dependents, pg_constraint_id, constraint);
-            if (!claim(dependents, pg_class_id, index) && !by_key) continue;
-            const std::string object = rows.text(row, 1);
-            if (is_proved(scope)) check_operators(scope, constraint, object);
-            const std::string shadow = new_object_name(scope.migration.id, object);
-            found.push_back(
-                {name(), object, shadow,
-                 index_definition(scope, index, old_object_name(scope.migration.id, object),
-                                  Side::old_side, Names::soak),
-                 index_definition(scope, index, shadow, Side::new_side, Names::before),
-                 !is_proved(scope) || !rows.boolean(row, 4), 0,
-                 columns_of(pg_constraint_id, constraint) + " " + columns_of(pg_class_id, index),
-                 "", rows.text(row, 3)});
+            const bool by_key = claim(dependents, pg_constraint_id, constraint.top);
+            if (!claim(dependents, pg_class_id, constraint.top_index) && !by_key) continue;
+            if (is_proved(scope)) check_operators(scope, constraint.oid, constraint.name);
+            Carried carried = carried_of(scope, constraint, Side::old_side);
+            carried.keep_old = !is_proved(scope) || constraint.plain;
+            found.push_back(std::move(carried));
         }
         return found;
     }
 
+    // With a partition that was attached. Its old side is not there yet: reinstate builds it.
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      std::vector<Carried> own) const override {
+        if (!scope.is_paired()) return own;
+        const CarryScope other_way = turned_round(scope);
+        for (const auto &constraint : constraints(scope)) {
+            if (constraint.parent.empty()) continue;
+            Carried carried = carried_of(other_way, constraint, Side::new_side);
+            carried.keep_old = false;
+            if (same_named(own, carried) == nullptr && is_part(own, constraint))
+                own.push_back(std::move(carried));
+        }
+        return own;
+    }
+
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
-        std::vector<Step> steps{
-            create_index_step(Phase::build, carried.shadow, carried.shadow_definition)};
-        if (is_proved(scope)) steps.push_back(compare(Phase::build, carried.shadow));
+        auto steps =
+            on(scope_of(scope, carried),
+               {create_index_step(Phase::build, carried.shadow, carried.shadow_definition)});
+        if (is_proved(scope)) steps.push_back(compare(Phase::build, carried, carried.shadow));
         return steps;
     }
 
     std::vector<Step> freshen(const CarryScope &scope, const Carried &carried) const override {
         if (!is_proved(scope)) return {};
-        return {enforce(scope, carried.shadow), compare(Phase::soak, carried.shadow)};
+        return {enforce(scope, carried, carried.shadow),
+                compare(Phase::soak, carried, carried.shadow)};
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
-        if (!is_proved(scope)) return {};
+        if (!is_proved(scope) && carried.keep_old) return {};
         const std::string name = old_name(scope, carried);
-        return {create_index_step(Phase::soak, name, carried.definition), enforce(scope, name),
-                compare(Phase::soak, name)};
+        auto steps = on(scope_of(scope, carried),
+                        {create_index_step(Phase::soak, name, carried.definition)});
+        if (!is_proved(scope)) return steps;
+        steps.push_back(enforce(scope, carried, name));
+        steps.push_back(compare(Phase::soak, carried, name));
+        return steps;
     }
 
     std::optional<Proof> proof_of_old(const CarryScope &scope,
                                       const Carried &carried) const override {
         if (!is_proved(scope)) return std::nullopt;
-        return Proof{scope.migration.relation, old_name(scope, carried)};
+        return Proof{relation_of(scope, carried), old_name(scope, carried)};
     }
 
     int64_t count_misfits(const CarryScope &scope, const Carried &carried,
@@ -90,68 +130,105 @@ class Exclusion final : public Carrier {
         if (!is_proved(scope)) return 0;
         const bool stands =
             !query("SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
-                   {scope.migration.relation,
-                    side == Side::new_side ? carried.shadow : old_name(scope, carried)})
+                   {relation_of(scope, carried), side_name(scope, carried, side)})
                  .empty();
         return stands ? 0 : -1;
     }
 
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
         if (!carried.keep_old) return {};
-        return {drop_index_step(scope, Phase::done, old_name(scope, carried))};
+        const CarryScope there = scope_of(scope, carried);
+        return on(there, {drop_index_step(there, Phase::done, old_name(scope, carried))});
     }
 
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
-        if (!is_proved(scope)) return {drop_index_step(scope, Phase::build, carried.shadow)};
-        return {drop_constraint_step(scope, Phase::build, carried.shadow),
-                drop_index_step(scope, Phase::build, carried.shadow)};
+        const CarryScope there = scope_of(scope, carried);
+        std::vector<Step> steps;
+        if (is_proved(scope))
+            steps.push_back(drop_constraint_step(there, Phase::build, carried.shadow));
+        steps.push_back(drop_index_step(there, Phase::build, carried.shadow));
+        return on(there, steps);
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
+        const CarryScope there = scope_of(scope, carried);
         const bool keep = side == Side::new_side || carried.keep_old;
         const Rows rows =
             query("SELECT oid FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
-                  {scope.migration.relation, carried.object});
+                  {there.migration.relation, carried.object});
         if (keep) check(zdm_constraint_release_index(rows.oid(0, 0)));
-        query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", scope.table,
+        query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", there.table,
                           Identifier(carried.object)));
-        if (keep)
-            rename_index(scope, carried.object,
-                         side == Side::new_side ? carried.shadow : old_name(scope, carried));
+        if (keep) rename_index(there, carried.object, side_name(scope, carried, side));
     }
 
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
-        const std::string from = side == Side::new_side ? carried.shadow : old_name(scope, carried);
+        const CarryScope there = scope_of(scope, carried);
+        const std::string from = side_name(scope, carried, side);
         if (is_proved(scope)) {
-            query(fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", scope.table,
+            query(fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", there.table,
                               Identifier(from), Identifier(carried.object)));
             return;
         }
-        rename_index(scope, from, carried.object);
-        make_exclusion(scope, carried, carried.object);
+        rename_index(there, from, carried.object);
+        make_exclusion(there, carried, carried.object);
     }
 
   private:
+    static Carried carried_of(const CarryScope &scope, const Constraint &constraint,
+                              Side old_side) {
+        const Side new_side = old_side == Side::old_side ? Side::new_side : Side::old_side;
+        const std::string shadow = new_object_name(scope.migration.id, constraint.name);
+        const std::string old = old_object_name(scope.migration.id, constraint.name);
+        const std::string table = scope_on(scope, constraint.relation).table;
+        return {
+            "exclusion",
+            constraint.name,
+            shadow,
+            index_definition(scope, constraint.index, {old, table, true}, old_side, Names::soak),
+            index_definition(scope, constraint.index, {shadow, table, true}, new_side,
+                             Names::before),
+            true,
+            partition_of(scope, constraint.relation),
+            columns_of(pg_constraint_id, constraint.oid) + " " +
+                columns_of(pg_class_id, constraint.index),
+            constraint.parent,
+            constraint.timing};
+    }
+
+    // Of a constraint of which others are carried.
+    static bool is_part(const std::vector<Carried> &known, const Constraint &constraint) {
+        return std::any_of(known.begin(), known.end(),
+                           [&](const Carried &one) { return one.parent == constraint.parent; });
+    }
+
     static bool is_proved(const CarryScope &scope) { return !scope.mapping.reverse_is_identity(); }
 
     static std::string old_name(const CarryScope &scope, const Carried &carried) {
         return old_object_name(scope.migration.id, carried.object);
     }
-
-    static Step enforce(const CarryScope &scope, const std::string &name) {
-        return {0,
-                Phase::soak,
-                enforce_exclusion_step,
-                name,
-                fmt::format("Let exclusion constraint {} of {} count for new writes",
-                            Identifier(name), scope.table),
-                "",
-                "ACCESS EXCLUSIVE"};
+    static std::string side_name(const CarryScope &scope, const Carried &carried, Side side) {
+        return side == Side::new_side ? carried.shadow : old_name(scope, carried);
     }
 
-    static Step compare(Phase phase, const std::string &name) {
-        return {0,  phase, validate_exclusion_step, name, "Look for rows that exclude each other",
-                "", ""};
+    static Step enforce(const CarryScope &scope, const Carried &carried, const std::string &name) {
+        Step step{0,
+                  Phase::soak,
+                  enforce_exclusion_step,
+                  name,
+                  fmt::format("Let exclusion constraint {} of {} count for new writes",
+                              Identifier(name), scope_of(scope, carried).table),
+                  "",
+                  "ACCESS EXCLUSIVE"};
+        step.related = carried.related;
+        return step;
+    }
+
+    static Step compare(Phase phase, const Carried &carried, const std::string &name) {
+        Step step{0,  phase, validate_exclusion_step, name, "Look for rows that exclude each other",
+                  "", ""};
+        step.related = carried.related;
+        return step;
     }
 
     // Where a column has another type, the operator of the same name must do for it: told at start.
@@ -184,6 +261,11 @@ class Exclusion final : public Carrier {
 
 }  // namespace
 
+const std::string exclusion_timing =
+    R"(array_to_string(k.conexclop, ' ')
+       || CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
+       || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END)";
+
 std::vector<uint32_t> exclusion_operators(const Carried &carried) {
     std::vector<uint32_t> operators;
     for (const auto &word : split(carried.timing, ' ')) {
@@ -196,7 +278,7 @@ std::vector<uint32_t> exclusion_operators(const Carried &carried) {
 void make_exclusion(const CarryScope &scope, const Carried &carried, const std::string &index) {
     const Rows rows = query(
         R"(SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-            WHERE i.indrelid = $1::oid AND c.relname = $2 AND i.indisvalid)",
+            WHERE i.indrelid = $1::oid AND c.relname = $2 AND (i.indisvalid OR c.relkind = 'I'))",
         {scope.migration.relation, index});
     if (rows.empty())
         raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",

@@ -14,6 +14,8 @@ namespace zdm {
 constexpr const char *enforce_exclusion_step = "enforce_exclusion";
 constexpr const char *validate_exclusion_step = "validate_exclusion";
 
+// Carried::timing of a constraint k, in a statement: the operators, and what stands behind them.
+extern const std::string exclusion_timing;
 // One for each key; for the types of the old columns.
 std::vector<uint32_t> exclusion_operators(const Carried &carried);
 

@@ -215,6 +215,23 @@ void name_index_columns(const std::vector<const CarryScope *> &scopes) {
     if (partitioned) rename_index_columns(renames, true);
 }
 
+void attach_parts(const CarryScope &scope, const Carried &parent,
+                  const std::vector<std::string> &carriers) {
+    const auto whole = find_index(parent.related, parent.object);
+    if (!whole)
+        raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
+              described(scope.migration), Identifier(parent.object));
+    for (const auto &carrier : carriers)
+        for (const auto &part : parts_of(scope.migration, carrier, parent))
+            query(fmt::format("ALTER INDEX {} ATTACH PARTITION {}.{}", whole->quoted,
+                              scope_of(scope, part).schema, Identifier(part.object)));
+    catalog(R"(UPDATE pg_catalog.pg_constraint k SET connoinherit = false
+                 FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_index i ON i.indexrelid = h.inhrelid
+                WHERE h.inhparent = $1::oid AND k.conrelid = i.indrelid AND k.conindid = i.indexrelid
+                  AND k.conparentid <> 0 AND k.connoinherit)",
+            {whole->oid});
+}
+
 void rename_index(const CarryScope &scope, const std::string &from, const std::string &to) {
     query(fmt::format("ALTER INDEX {}.{} RENAME TO {}", scope.schema, Identifier(from),
                       Identifier(to)));

@@ -194,10 +194,7 @@ class PartitionedIndex final : public Carrier {
     void put_on(const CarryScope &scope, const Carried &carried, Side side) const override {
         if (!is_leaf(carried)) {
             query(side == Side::new_side ? carried.shadow_definition : carried.definition);
-            const std::string index = quoted_index(scope, carried.related, carried.object);
-            for (const auto &part : parts_of(scope.migration, carried))
-                query(fmt::format("ALTER INDEX {} ATTACH PARTITION {}", index,
-                                  quoted_index(scope, part.related, part.object)));
+            attach_parts(scope, carried, {name()});
             return;
         }
         const std::string from = side_name(scope, carried, side);

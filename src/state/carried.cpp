@@ -28,11 +28,12 @@ std::vector<Carried> load_carried(const Migration &migration) {
         catalog(ZDM_CARRIED_SELECT " ORDER BY ordinal", {migration.id, migration.relation}));
 }
 
-std::vector<Carried> parts_of(const Migration &migration, const Carried &carried) {
+std::vector<Carried> parts_of(const Migration &migration, const std::string &carrier,
+                              const Carried &parent) {
     return from_rows(catalog(ZDM_CARRIED_SELECT
                              " AND carrier = $3 AND parent = $4 ORDER BY ordinal",
-                             {migration.id, migration.relation, carried.carrier,
-                              fmt::format("{}.{}", carried.related, carried.object)}));
+                             {migration.id, migration.relation, carrier,
+                              fmt::format("{}.{}", parent.related, parent.object)}));
 }
 
 std::vector<std::string> carried_objects(const Migration &migration, const std::string &carrier) {

@@ -45,8 +45,9 @@ struct Carried {
 };
 
 std::vector<Carried> load_carried(const Migration &migration);
-// Down the tree that Carried::parent makes.
-std::vector<Carried> parts_of(const Migration &migration, const Carried &carried);
+// Of that carrier, those that name this one as Carried::parent.
+std::vector<Carried> parts_of(const Migration &migration, const std::string &carrier,
+                              const Carried &parent);
 // The names of what one carrier takes along, on all of the migration's tables.
 std::vector<std::string> carried_objects(const Migration &migration, const std::string &carrier);
 // The other relation has another OID now.

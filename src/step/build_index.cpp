@@ -12,6 +12,7 @@
 #include "step/interruptible.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
+#include "step/partition.hpp"
 #include "step/utility.hpp"
 #include "step/violation.hpp"
 
@@ -19,19 +20,6 @@
 
 namespace zdm {
 namespace {
-
-// The table that the step is about: the migration's own, or one of its partitions.
-uint32_t table_of(const Turn &turn, const Step &step) {
-    return step.related != 0 ? step.related : turn.migration.relation;
-}
-
-// A partition may be dropped or detached at any time; then it needs no index any more.
-bool is_still_part(const Turn &turn, const Step &step) {
-    if (step.related == 0) return true;
-    return !query("SELECT FROM pg_partition_tree($1::oid::regclass) WHERE relid = $2::oid",
-                  {turn.migration.relation, step.related})
-                .empty();
-}
 
 std::string drop_text(const Index &index) {
     return fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index.quoted);

@@ -6,6 +6,7 @@
 #include "state/names.hpp"
 #include "step/interruptible.hpp"
 #include "step/lock.hpp"
+#include "step/partition.hpp"
 #include "step/violation.hpp"
 
 #include "core/no_postgres.hpp"
@@ -13,18 +14,25 @@
 namespace zdm {
 namespace {
 
-Rows constraint_of(const Migration &migration, const std::string &name) {
-    return query("SELECT oid FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
-                 {migration.relation, name});
+bool stands(const CarryScope &scope, const std::string &name) {
+    return !query("SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
+                  {scope.migration.relation, name})
+                .empty();
 }
 
-Carried carried_of(const Migration &migration, const std::string &index) {
+// The constraint that the step is about.
+Carried carried_of(const Migration &migration, const Step &step) {
     for (const auto &carried : load_carried(migration))
-        if (carried.carrier == "exclusion" &&
-            (carried.shadow == index || old_object_name(migration.id, carried.object) == index))
+        if (carried.carrier == "exclusion" && carried.related == step.related &&
+            (carried.shadow == step.object ||
+             old_object_name(migration.id, carried.object) == step.object))
             return carried;
     raise(sqlstate::undefined_object, {}, "{}: nothing says what {} is about", described(migration),
-          Identifier(index));
+          Identifier(step.object));
+}
+
+CarryScope scope_of(const Turn &turn, const Step &step) {
+    return scope_on(carry_scope(turn.migration, turn.mapping), table_of(turn, step));
 }
 
 class EnforceExclusion final : public StepKind {
@@ -33,9 +41,10 @@ class EnforceExclusion final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            const CarryScope scope = carry_scope(turn.migration, turn.mapping);
-            if (constraint_of(turn.migration, step.object).empty())
-                make_exclusion(scope, carried_of(turn.migration, step.object), step.object);
+            if (!is_still_part(turn, step)) return Outcome::finished();
+            const CarryScope scope = scope_of(turn, step);
+            if (!stands(scope, step.object))
+                make_exclusion(scope, carried_of(turn.migration, step), step.object);
             return Outcome::finished();
         });
     }
@@ -43,8 +52,7 @@ class EnforceExclusion final : public StepKind {
 
 // As record_violations() wants them: rows that exclude another one, by the keys of the index and
 // the operators of those names. Nested loops over the index, or whatever else the planner finds.
-std::string offenders(const Migration &migration, const std::string &table,
-                      const std::string &index, const Carried &carried) {
+std::string offenders(const CarryScope &scope, const std::string &index, const Carried &carried) {
     const Rows keys = query(
         R"(SELECT pg_get_indexdef(i.indexrelid, o.n::integer, false), format('OPERATOR(%I.%s)', s.nspname, p.oprname),
                   coalesce(' WHERE ' || pg_get_expr(i.indpred, i.indrelid), '')
@@ -52,19 +60,19 @@ std::string offenders(const Migration &migration, const std::string &table,
             CROSS JOIN unnest(string_to_array($3, ' ')::oid[]) WITH ORDINALITY AS o(oid, n)
              JOIN pg_operator p ON p.oid = o.oid JOIN pg_namespace s ON s.oid = p.oprnamespace
             WHERE i.indrelid = $1::oid AND c.relname = $2 ORDER BY o.n)",
-        {migration.relation, index,
+        {scope.migration.relation, index,
          fmt::format("{}", fmt::join(exclusion_operators(carried), " "))});
     if (keys.empty())
         raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
-              described(migration), Identifier(index));
+              described(scope.migration), Identifier(index));
     std::vector<std::string> columns, conditions;
     for (size_t row = 0; row < keys.size(); ++row) {
         columns.push_back(fmt::format("({}) AS k{}", keys.text(row, 0), row));
         conditions.push_back(fmt::format("a.k{0} {1} b.k{0}", row, keys.text(row, 1)));
     }
-    const std::string rows =
-        fmt::format("(SELECT tableoid::oid AS relation, {} AS key, ctid AS place, {} FROM {}{})",
-                    row_key(migration.relation), fmt::join(columns, ", "), table, keys.text(0, 2));
+    const std::string rows = fmt::format(
+        "(SELECT tableoid::oid AS relation, {} AS key, ctid AS place, {} FROM {}{})",
+        row_key(scope.migration.relation), fmt::join(columns, ", "), scope.table, keys.text(0, 2));
     return fmt::format(
         "SELECT a.relation, a.key, b.key::text AS value FROM {0} AS a JOIN {0} AS b ON {1} AND "
         "a.place < b.place",
@@ -80,12 +88,14 @@ class ValidateExclusion final : public StepKind {
         const Violations found = interruptible(turn, [&] {
             Violations violations;
             in_turn(turn, [&] {
-                carried = carried_of(turn.migration, step.object);
-                violations = record_violations(
-                    turn,
-                    offenders(turn.migration, carry_scope(turn.migration, turn.mapping).table,
-                              step.object, carried),
-                    "no row that it excludes");
+                if (!is_still_part(turn, step)) {
+                    set_step_state(turn.migration, step, "done");
+                    return;
+                }
+                carried = carried_of(turn.migration, step);
+                violations =
+                    record_violations(turn, offenders(scope_of(turn, step), step.object, carried),
+                                      "no row that it excludes");
                 if (violations.count == 0) set_step_state(turn.migration, step, "done");
             });
             return violations;
@@ -106,8 +116,7 @@ class ValidateExclusion final : public StepKind {
             turn, step, ZDM_ACCESS_EXCLUSIVE,
             [&] {
                 query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}",
-                                  carry_scope(turn.migration, turn.mapping).table,
-                                  Identifier(step.object)));
+                                  scope_of(turn, step).table, Identifier(step.object)));
                 if (!turn.migration.soaking())
                     reset_steps_from(turn.migration,
                                      ordinal_of(turn.migration, "create_index", step.object));

@@ -7,6 +7,7 @@
 #include "state/names.hpp"
 #include "step/interruptible.hpp"
 #include "step/lock.hpp"
+#include "step/partition.hpp"
 #include "step/pass.hpp"
 #include "step/present_name.hpp"
 #include "step/utility.hpp"
@@ -37,20 +38,12 @@ Carried carried_of(const Migration &migration, const Step &step) {
     return std::move(*carried);
 }
 
-uint32_t table_of(const Turn &turn, const Step &step) {
-    return step.related != 0 ? step.related : turn.migration.relation;
-}
-
 // The column, or the partition that it is on, may have been dropped or detached; then nothing of it
 // is exchanged.
 bool is_there(Turn &turn, const Step &step) {
     bool there = false;
     in_turn(turn, [&] {
-        there = find_carried_of(turn.migration, step).has_value();
-        if (there && step.related != 0)
-            there = !query("SELECT FROM pg_partition_tree($1::oid::regclass) WHERE relid = $2::oid",
-                           {turn.migration.relation, step.related})
-                         .empty();
+        there = find_carried_of(turn.migration, step) && is_still_part(turn, step);
         if (!there) set_step_state(turn.migration, step, "done");
     });
     return there;
