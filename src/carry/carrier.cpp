@@ -70,7 +70,6 @@ CarryScope turned_round(const CarryScope &scope) {
 }
 
 bool reads_present_columns(const CarryScope &scope, const Carried &carried) {
-    if (object_of_migration(carried.object)) return false;
     std::vector<std::string> names;
     for (const auto &column : scope.mapping.new_columns) names.push_back(column.soak_name);
     return !query(
@@ -80,6 +79,20 @@ bool reads_present_columns(const CarryScope &scope, const Carried &carried) {
                 {relation_of(scope, carried), fmt::format("{}", fmt::join(names, "\x01")),
                  carried.columns})
                 .empty();
+}
+
+std::string swap_transaction(const CarryScope &scope) {
+    // It was made by the swap, and hardly anybody has a reason to touch it.
+    const Rows rows = query("SELECT xmin FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $2",
+                            {scope.migration.relation, sync_trigger_name(scope.migration.id)});
+    return rows.empty() ? "" : rows.text(0, 0);
+}
+
+Carried followed(const Carried *recorded, bool untouched, const std::function<Carried()> &now) {
+    if (recorded == nullptr || !untouched) return now();
+    Carried carried = *recorded;
+    (void)attempt({sqlstate::unsupported}, [&] { carried = now(); });
+    return carried;
 }
 
 const Carried *same_named(const std::vector<Carried> &among, const Carried &carried) {

@@ -10,6 +10,7 @@
 // each swap, and made again from its own text, in which the columns have the application's names.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,12 +55,22 @@ CarryScope scope_of(const CarryScope &table, const Carried &carried);
 std::vector<Step> on(const CarryScope &scope, std::vector<Step> steps);
 
 // In soak: the scope as it would be if the present columns were the old ones; whether something
-// reads present columns (Carried::columns), and is not what another migration has built.
+// reads present columns (Carried::columns).
 CarryScope turned_round(const CarryScope &scope);
 bool reads_present_columns(const CarryScope &scope, const Carried &carried);
+// In soak: a row of a catalog with this xmin is as the swap has made it, also where what the server
+// makes of its text now cannot be turned round. "" where that cannot be told any more.
+std::string swap_transaction(const CarryScope &scope);
+// What `now` makes of a text that has changed since cutover, as far as can be told. Where it cannot
+// (ZD004), and nobody has touched it, what was recorded.
+Carried followed(const Carried *recorded, bool untouched, const std::function<Carried()> &now);
 
 // The one of that name; null where there is none.
 const Carried *same_named(const std::vector<Carried> &among, const Carried &carried);
+
+inline Side other_side(Side side) {
+    return side == Side::old_side ? Side::new_side : Side::old_side;
+}
 
 // Names before cutover, or from cutover on: what a definition is written for.
 enum class Names { before, soak };
@@ -103,6 +114,10 @@ class Carrier {
     // The partition that it is gone with where the table has that no more; 0: none, or something is
     // to be taken down there all the same.
     virtual uint32_t partition_with(const Carried &) const { return 0; }
+    // The partition that it is about; 0: the table.
+    virtual uint32_t partition_about(const Carried &carried) const {
+        return partition_with(carried);
+    }
 
     // The online steps that build the counterpart, in phase build.
     virtual std::vector<Step> prepare(const CarryScope &, const Carried &) const { return {}; }

@@ -29,15 +29,18 @@ class Check final : public Carrier {
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
+        const std::string swap = swap_transaction(scope);
         std::vector<Carried> present;
         for (const auto &constraint : constraints(scope)) {
-            Carried carried = bare(scope, constraint);
-            if (!reads_present_columns(scope, carried)) continue;
+            const Carried carried = bare(scope, constraint);
             const Carried *recorded = same_named(own, carried);
-            if (recorded != nullptr && is_as_put_on(scope, *recorded, constraint))
+            // What another migration has built changes and goes with that one.
+            const bool is_others = object_of_migration(constraint.name).has_value();
+            if (recorded != nullptr && (is_others || is_as_put_on(scope, *recorded, constraint)))
                 present.push_back(*recorded);
-            else
-                present.push_back(newcomer_of(scope, constraint));
+            else if (!is_others && reads_present_columns(scope, carried))
+                present.push_back(followed(recorded, constraint.made_by == swap,
+                                           [&] { return newcomer_of(scope, constraint); }));
         }
         return present;
     }
@@ -88,6 +91,7 @@ class Check final : public Carrier {
         std::string condition;
         std::string suffix;
         uint32_t relation = 0;
+        std::string made_by;  // xmin
     };
 
     static std::vector<Constraint> constraints(const CarryScope &scope) {
@@ -96,7 +100,7 @@ class Check final : public Carrier {
                       CASE WHEN connoinherit THEN ' NO INHERIT' ELSE '' END
                       || CASE WHEN to_jsonb(k) ->> 'conenforced' = 'false' THEN ' NOT ENFORCED'
                               WHEN NOT convalidated THEN ' NOT VALID' ELSE '' END,
-                      conrelid
+                      conrelid, xmin
                  FROM pg_constraint k
                 WHERE conrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() AND contype = 'c'
                   AND (conrelid = $1::oid OR coninhcount = 0)
@@ -105,7 +109,7 @@ class Check final : public Carrier {
         std::vector<Constraint> found;
         for (size_t row = 0; row < rows.size(); ++row)
             found.push_back({rows.oid(row, 0), rows.text(row, 1), rows.text(row, 2),
-                             rows.text(row, 3), rows.oid(row, 4)});
+                             rows.text(row, 3), rows.oid(row, 4), rows.text(row, 5)});
         return found;
     }
 
@@ -133,19 +137,18 @@ class Check final : public Carrier {
         return carried;
     }
 
-    // Where it reads a column that was renamed or dropped since, it was changed.
+    // Where that cannot be said of the present columns any more, it was changed.
     static bool is_as_put_on(const CarryScope &scope, const Carried &recorded,
                              const Constraint &constraint) {
         std::string condition;
         CarryScope before = scope;
         before.soak_names = false;
-        const auto error = attempt({"42703"}, [&] {
+        const auto error = attempt({"42703", sqlstate::unsupported}, [&] {
             condition = rebound(before, recorded.definition, Side::new_side, Names::soak,
                                 object_of(constraint), {constraint.relation});
         });
-        return recorded == newcomer_of(scope, constraint) ||
-               (!error && condition == constraint.condition &&
-                suffix_of(recorded) == constraint.suffix);
+        return !error && condition == constraint.condition &&
+               suffix_of(recorded) == constraint.suffix;
     }
 
     static std::string counterpart_of(const CarryScope &scope, const Constraint &constraint) {

@@ -79,33 +79,36 @@ class Exclusion final : public Carrier {
         return found;
     }
 
-    // With a partition that was attached. Its old side is not there yet: reinstate builds it.
+    // The old side of one that has come is not there yet: reinstate builds it.
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
         const CarryScope other_way = turned_round(scope);
+        std::vector<Carried> present;
         for (const auto &constraint : constraints(scope)) {
-            if (constraint.parent.empty()) continue;
             Carried carried = carried_of(other_way, constraint, Side::new_side);
             carried.keep_old = false;
-            if (same_named(own, carried) == nullptr && is_part(own, constraint))
-                own.push_back(std::move(carried));
+            if (const Carried *recorded = same_named(own, carried))
+                present.push_back(*recorded);
+            else if (!object_of_migration(constraint.name) && reads_present_columns(scope, carried))
+                present.push_back(std::move(carried));
         }
-        return own;
+        return present;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
         auto steps =
             on(scope_of(scope, carried),
                {create_index_step(Phase::build, carried.shadow, carried.shadow_definition)});
-        if (is_proved(scope)) steps.push_back(compare(Phase::build, carried, carried.shadow));
+        if (is_proved(scope))
+            steps.push_back(compare(scope, Phase::build, carried, carried.shadow));
         return steps;
     }
 
     std::vector<Step> freshen(const CarryScope &scope, const Carried &carried) const override {
         if (!is_proved(scope)) return {};
         return {enforce(scope, carried, carried.shadow),
-                compare(Phase::soak, carried, carried.shadow)};
+                compare(scope, Phase::soak, carried, carried.shadow)};
     }
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
@@ -115,7 +118,7 @@ class Exclusion final : public Carrier {
                         {create_index_step(Phase::soak, name, carried.definition)});
         if (!is_proved(scope)) return steps;
         steps.push_back(enforce(scope, carried, name));
-        steps.push_back(compare(Phase::soak, carried, name));
+        steps.push_back(compare(scope, Phase::soak, carried, name));
         return steps;
     }
 
@@ -177,7 +180,7 @@ class Exclusion final : public Carrier {
   private:
     static Carried carried_of(const CarryScope &scope, const Constraint &constraint,
                               Side old_side) {
-        const Side new_side = old_side == Side::old_side ? Side::new_side : Side::old_side;
+        const Side new_side = other_side(old_side);
         const std::string shadow = new_object_name(scope.migration.id, constraint.name);
         const std::string old = old_object_name(scope.migration.id, constraint.name);
         const std::string table = scope_on(scope, constraint.relation).table;
@@ -194,12 +197,6 @@ class Exclusion final : public Carrier {
                 columns_of(pg_class_id, constraint.index),
             constraint.parent,
             constraint.timing};
-    }
-
-    // Of a constraint of which others are carried.
-    static bool is_part(const std::vector<Carried> &known, const Constraint &constraint) {
-        return std::any_of(known.begin(), known.end(),
-                           [&](const Carried &one) { return one.parent == constraint.parent; });
     }
 
     static bool is_proved(const CarryScope &scope) { return !scope.mapping.reverse_is_identity(); }
@@ -220,14 +217,15 @@ class Exclusion final : public Carrier {
                               Identifier(name), scope_of(scope, carried).table),
                   "",
                   "ACCESS EXCLUSIVE"};
-        step.related = carried.related;
+        step.relation = relation_of(scope, carried);
         return step;
     }
 
-    static Step compare(Phase phase, const Carried &carried, const std::string &name) {
+    static Step compare(const CarryScope &scope, Phase phase, const Carried &carried,
+                        const std::string &name) {
         Step step{0,  phase, validate_exclusion_step, name, "Look for rows that exclude each other",
                   "", ""};
-        step.related = carried.related;
+        step.relation = relation_of(scope, carried);
         return step;
     }
 

@@ -8,10 +8,13 @@
 // A key between two tables of the migration belongs to the one that refers; one from a table
 // outside belongs to the table that it refers to, and is carried with the referring column as it
 // is. A partition may have one of its own, or be referred to for itself: Carried::parent is its OID
-// then.
+// then. A partition that is referred to may be detached at any time, and then has no new column
+// that is kept in sync: such a key gets its counterpart only when a cutover is called for.
+#include <algorithm>
 #include <cstdlib>
 
 #include "carry/carrier.hpp"
+#include "state/index.hpp"
 #include "state/names.hpp"
 
 #include "core/no_postgres.hpp"
@@ -54,6 +57,8 @@ struct End {
 };
 
 constexpr std::string_view not_valid = " NOT VALID";
+// Carried::timing
+constexpr std::string_view into_partition = "when a cutover is called for";
 constexpr std::string_view deferred = " DEFERRABLE INITIALLY DEFERRED";
 
 struct Key {
@@ -83,8 +88,9 @@ struct Key {
             for (const auto &column : columns) quoted.push_back(end.column(column, side, names));
             return fmt::format("({})", fmt::join(quoted, ", "));
         };
-        return fmt::format("FOREIGN KEY {} REFERENCES {} {}{}{}{}{}{}{}", list(from, from_columns),
-                           to.table, list(to, to_columns), match, on_update, on_delete,
+        // $1: the table has another name by then, or another table its own.
+        return fmt::format("FOREIGN KEY {} REFERENCES $1 {}{}{}{}{}{}{}", list(from, from_columns),
+                           list(to, to_columns), match, on_update, on_delete,
                            set_columns.empty() ? "" : " " + list(from, set_columns), deferrable,
                            not_valid);
     }
@@ -117,7 +123,7 @@ constexpr const char *keys_of_table = R"(
       JOIN pg_class t ON t.oid = k.confrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace
      CROSS JOIN (SELECT )" ZDM_TREE_OF("$1::oid") R"( OFFSET 0) AS own(tree)
      WHERE k.contype = 'f' AND k.conparentid = 0 AND (k.conrelid = ANY (tree) OR k.confrelid = ANY (tree))
-     ORDER BY k.conrelid, k.conname)";
+     ORDER BY f.relkind = 'p', k.conrelid, k.conname)";
 
 [[noreturn]] void refuse(const CarryScope &scope, const Key &key, const std::string &why) {
     raise(sqlstate::unsupported, {},
@@ -153,18 +159,52 @@ class ForeignKey final : public Carrier {
                  key.definition(Side::old_side, Names::before),
                  partitioned ? key.definition(Side::new_side, Names::soak) : key.counterpart(),
                  false, outward_ ? key.to.relation : key.from.relation,
-                 columns_of(pg_constraint_id, key.oid), own_partition(scope, key)});
+                 columns_of(pg_constraint_id, key.oid), partition_at(scope, key),
+                 std::string(is_migrated(scope.migration, key.to.root) &&
+                                     key.to.relation != key.to.root && !partitioned
+                                 ? into_partition
+                                 : "")});
         }
         return found;
     }
 
+    // Of a key into one, the counterpart on the other table is to be taken down.
     uint32_t partition_with(const Carried &carried) const override {
-        return static_cast<uint32_t>(std::strtoul(carried.parent.c_str(), nullptr, 10));
+        return outward_ ? own_partition(carried) : 0;
+    }
+
+    uint32_t partition_about(const Carried &carried) const override {
+        return own_partition(carried);
+    }
+
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      std::vector<Carried> own) const override {
+        if (!scope.is_paired()) return own;
+        const Rows rows = query(keys_of_table, {scope.migration.relation});
+        for (size_t row = 0; row < rows.size(); ++row)
+            if (is_newcomer(scope, rows, row, own))
+                refuse_revert(scope, rows, row, "has come since cutover");
+        std::vector<Carried> present;
+        for (const auto &one : own) {
+            const auto row = row_of(scope, rows, one);
+            if (!row) continue;
+            if (is_into_partition(one) && !is_migrated(scope.migration, rows.oid(*row, 20)))
+                refuse_revert(scope, rows, *row,
+                              fmt::format("refers to {}, which is no partition any more",
+                                          rows.text(*row, 5)));
+            present.push_back(one);
+        }
+        return present;
     }
 
     std::vector<Step> prepare(const CarryScope &scope, const Carried &carried) const override {
-        if (is_partitioned(carried)) return {};
+        if (is_partitioned(carried) || is_into_partition(carried)) return {};
         return add(scope, carried, Phase::build, carried.shadow, carried.shadow_definition);
+    }
+
+    std::vector<Step> freshen(const CarryScope &scope, const Carried &carried) const override {
+        if (is_partitioned(carried) || !is_into_partition(carried)) return {};
+        return add(scope, carried, Phase::soak, carried.shadow, carried.shadow_definition);
     }
 
     std::vector<Step> withdraw(const CarryScope &scope, const Carried &carried) const override {
@@ -172,7 +212,8 @@ class ForeignKey final : public Carrier {
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
-        if (side == Side::old_side || is_partitioned(carried) || acts_once(carried))
+        if (side == Side::old_side || is_partitioned(carried) || acts_once(carried) ||
+            is_into_partition(carried))
             query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", table_of(scope, carried),
                               Identifier(carried.object)));
         else
@@ -183,7 +224,8 @@ class ForeignKey final : public Carrier {
         if (is_partitioned(carried)) {
             add_partitioned(
                 scope, carried,
-                side == Side::new_side ? carried.shadow_definition : carried.definition);
+                at_target(scope, carried,
+                          side == Side::new_side ? carried.shadow_definition : carried.definition));
             return;
         }
         if (side == Side::new_side && !acts_once(carried)) {
@@ -194,13 +236,13 @@ class ForeignKey final : public Carrier {
             query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", table_of(scope, carried),
                               Identifier(carried.shadow)));
         add_proved(relation_of(scope, carried), table_of(scope, carried), carried.object,
-                   carried.definition);
-        if (side == Side::new_side) return;
+                   at_target(scope, carried, carried.definition));
+        if (side == Side::new_side || is_into_partition(carried)) return;
         // Behind the original again: whichever is younger is the last to act, and to fail.
         query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", table_of(scope, carried),
                           Identifier(carried.shadow)));
         add_proved(relation_of(scope, carried), table_of(scope, carried), carried.shadow,
-                   carried.shadow_definition);
+                   at_target(scope, carried, carried.shadow_definition));
     }
 
   private:
@@ -273,15 +315,30 @@ class ForeignKey final : public Carrier {
     uint32_t related_to(const CarryScope &scope, const Carried &carried) const {
         return outward_ ? carried.related : own_end(scope, carried);
     }
-    uint32_t own_end(const CarryScope &scope, const Carried &carried) const {
-        const uint32_t partition = partition_with(carried);
+    static uint32_t own_partition(const Carried &carried) {
+        return static_cast<uint32_t>(std::strtoul(carried.parent.c_str(), nullptr, 10));
+    }
+    static uint32_t own_end(const CarryScope &scope, const Carried &carried) {
+        const uint32_t partition = own_partition(carried);
         return partition != 0 ? partition : scope.migration.relation;
+    }
+    static bool is_into_partition(const Carried &carried) {
+        return carried.timing == into_partition;
+    }
+    std::string at_target(const CarryScope &scope, const Carried &carried,
+                          const std::string &definition) const {
+        const auto table = quoted_relation(outward_ ? carried.related : own_end(scope, carried));
+        if (!table)
+            raise(sqlstate::undefined_table, {},
+                  "{}: the table that foreign key {} refers to is gone", described(scope.migration),
+                  Identifier(carried.object));
+        return with_parameters(definition, {*table});
     }
     std::string table_of(const CarryScope &scope, const Carried &carried) const {
         if (outward_) return scope_on(scope, own_end(scope, carried)).table;
         return carry_scope(on_table(scope.migration, carried.related), {}).table;
     }
-    std::string own_partition(const CarryScope &scope, const Key &key) const {
+    std::string partition_at(const CarryScope &scope, const Key &key) const {
         const uint32_t end = outward_ ? key.from.relation : key.to.relation;
         return end == scope.migration.relation ? "" : std::to_string(end);
     }
@@ -307,18 +364,61 @@ class ForeignKey final : public Carrier {
             .oids();
     }
 
+    // The row of keys_of_table that it has now; empty where it was dropped.
+    std::optional<size_t> row_of(const CarryScope &scope, const Rows &rows,
+                                 const Carried &carried) const {
+        for (size_t row = 0; row < rows.size(); ++row)
+            if (rows.text(row, 1) == carried.object &&
+                rows.oid(row, 2) == relation_of(scope, carried) &&
+                rows.oid(row, 3) == (outward_ ? carried.related : own_end(scope, carried)))
+                return row;
+        return std::nullopt;
+    }
+
+    static bool is_migrated(const Migration &migration, uint32_t table) {
+        for (const auto &seen : on_each_table(migration))
+            if (seen.relation == table) return true;
+        return false;
+    }
+
+    [[noreturn]] static void refuse_revert(const CarryScope &scope, const Rows &rows, size_t row,
+                                           const std::string &why) {
+        raise(sqlstate::unsupported, {},
+              "{} cannot be reverted: foreign key {} of {} {}; drop it, SELECT zdm.resume({}), and "
+              "add it again",
+              described(scope.migration), Identifier(rows.text(row, 1)), rows.text(row, 4), why,
+              Literal(scope.migration.name));
+    }
+
+    // Of this carrier, on a present column.
+    bool is_newcomer(const CarryScope &scope, const Rows &rows, size_t row,
+                     const std::vector<Carried> &own) const {
+        const bool outward = rows.oid(row, 19) == scope.migration.relation;
+        if (outward != outward_ || object_of_migration(rows.text(row, 1))) return false;
+        if (!outward && is_migrated(scope.migration, rows.oid(row, 19))) return false;
+        const auto is_it = [&](const Carried &one) { return row_of(scope, rows, one) == row; };
+        if (std::any_of(own.begin(), own.end(), is_it)) return false;
+        for (const auto &column : split(rows.text(row, outward ? 6 : 7), '\x01'))
+            for (const auto &mapped : scope.mapping.new_columns)
+                if (mapped.soak_name == column) return true;
+        return false;
+    }
+
     // Each leaf gets its own, proved; the table's own then finds and adopts them, and scans
-    // nothing.
+    // nothing. A leaf that has another one of that name, whose part the server has named otherwise
+    // too, has been given that already.
     void add_partitioned(const CarryScope &scope, const Carried &carried,
                          const std::string &definition) const {
         const Rows leaves = query(
-            R"(SELECT c.oid, format('%I.%I', n.nspname, c.relname)
+            R"(SELECT c.oid, format('%I.%I', n.nspname, c.relname),
+                      CASE WHEN EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.conname = $2)
+                           THEN format('%s_%s_fkey', c.relname, left(md5($2), 8)) ELSE $2 END
                  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.oid = ANY ()" ZDM_TREE_OF(
                 "$1::oid") R"() AND c.oid <> $1::oid AND c.relkind <> 'p' ORDER BY 1)",
-            {relation_of(scope, carried)});
+            {relation_of(scope, carried), carried.object});
         for (size_t row = 0; row < leaves.size(); ++row)
-            add_proved(leaves.oid(row, 0), leaves.text(row, 1), carried.object, definition);
+            add_proved(leaves.oid(row, 0), leaves.text(row, 1), leaves.text(row, 2), definition);
         const std::string table = table_of(scope, carried);
         if (leaves.empty())
             add_proved(relation_of(scope, carried), table, carried.object, definition);
@@ -349,9 +449,10 @@ class ForeignKey final : public Carrier {
         const uint32_t related = related_to(scope, carried);
         std::vector<Step> steps{
             {0, phase, "add_foreign_key", constraint,
-             fmt::format("Check new writes: {}", definition),
+             fmt::format("Check new writes: {}", at_target(scope, carried, definition)),
              fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}{}", table_of(scope, carried),
-                         Identifier(constraint), definition, stays_not_valid ? "" : not_valid),
+                         Identifier(constraint), at_target(scope, carried, definition),
+                         stays_not_valid ? "" : not_valid),
              "SHARE ROW EXCLUSIVE", "pending", 0, relation, related}};
         if (!stays_not_valid)
             steps.push_back({0, phase, "validate_constraint", constraint, "Check every row",

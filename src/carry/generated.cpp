@@ -16,6 +16,7 @@
 
 #include "carry/generated.hpp"
 #include "carry/index_definition.hpp"
+#include "core/transaction.hpp"
 #include "state/index.hpp"
 #include "state/names.hpp"
 
@@ -43,6 +44,7 @@ struct Generation {
     std::string table;  // for messages
     std::string reads;  // as Carried::columns
     bool is_virtual = false;
+    std::string made_by;  // xmin
 
     std::string object() const { return fmt::format("generated column {}", Identifier(column)); }
     Generated position() const { return {relation, attnum}; }
@@ -56,7 +58,7 @@ std::vector<Generation> generations(const CarryScope &scope,
         R"(SELECT f.oid, g.attname, g.attnum, pg_get_expr(f.adbin, f.adrelid), f.adrelid, c.relkind = 'r', format('%I.%I', n.nspname, c.relname),
                   (SELECT string_agg(format('%s.%s', d.refobjid, d.refobjsubid), ' ' ORDER BY d.refobjsubid) FROM pg_depend d
                     WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjsubid > 0),
-                  g.attgenerated = 'v'
+                  g.attgenerated = 'v', f.xmin
              FROM pg_attrdef f JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
              JOIN pg_class c ON c.oid = f.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE f.adrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"()
@@ -71,7 +73,7 @@ std::vector<Generation> generations(const CarryScope &scope,
         found.push_back({rows.oid(row, 0), rows.text(row, 1),
                          static_cast<int>(rows.integer(row, 2)), rows.text(row, 3),
                          rows.oid(row, 4), rows.boolean(row, 5), rows.text(row, 6),
-                         rows.text(row, 7), rows.boolean(row, 8)});
+                         rows.text(row, 7), rows.boolean(row, 8), rows.text(row, 9)});
     return found;
 }
 
@@ -120,14 +122,21 @@ class GeneratedColumn final : public Carrier {
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
+        const std::string swap = swap_transaction(scope);
         std::vector<Carried> present;
-        for (const auto &one : own)
-            if (number_of(scope, one)) present.push_back(one);
         for (const Side reads : {Side::new_side, Side::old_side})
-            for (auto &generation : generations(scope, names_of(scope, reads))) {
-                if (is_known(scope, present, generation)) continue;
-                generation.expression = before_cutover(scope, own, generation, reads);
-                present.push_back(carried_of(as_before(scope), generation));
+            for (const auto &generation : generations(scope, names_of(scope, reads))) {
+                if (find_among(scope, present, generation)) continue;
+                const Carried *recorded = find_among(scope, own, generation);
+                if (recorded && is_as_put_on(scope, *recorded, generation)) {
+                    present.push_back(*recorded);
+                    continue;
+                }
+                present.push_back(followed(recorded, generation.made_by == swap, [&] {
+                    Generation before = generation;
+                    before.expression = before_cutover(scope, own, generation, reads);
+                    return carried_of(as_before(scope), before);
+                }));
             }
         return present;
     }
@@ -207,7 +216,7 @@ class GeneratedColumn final : public Carrier {
         if (!is_in_tree(scope, relation)) return;
         const auto attnum = number_of(scope, carried);
         if (!attnum)
-            raise(sqlstate::undefined_column, {}, "{}: there is no column {} any more",
+            raise(sqlstate::undefined_column, {}, "{}: there is no generated column {} any more",
                   described(scope.migration), Identifier(carried.object));
         const std::string expression =
             to_new ? rebound(as_before(scope), carried.definition, side, Names::soak,
@@ -242,11 +251,11 @@ class GeneratedColumn final : public Carrier {
         return carried;
     }
 
-    // Empty where the column was dropped.
+    // Empty where there is no such generated column any more.
     static std::optional<int> number_of(const CarryScope &scope, const Carried &carried) {
         const Rows rows = catalog(
-            "SELECT attnum FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND NOT "
-            "attisdropped",
+            "SELECT attnum FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND "
+            "attgenerated <> ''",
             {relation_of(scope, carried), carried.object});
         if (rows.empty()) return std::nullopt;
         return static_cast<int>(rows.integer(0, 0));
@@ -257,20 +266,30 @@ class GeneratedColumn final : public Carrier {
                                       const Generation &generation, Side reads) {
         for (const auto &one : known)
             if (one.object == generation.column && one.related == 0 &&
-                rebound(as_before(scope), one.definition, Side::new_side, Names::soak,
-                        generation.object(), generation.position()) == generation.expression)
+                is_as_put_on(scope, one, generation))
                 return one.definition;
         if (reads == Side::new_side) return turned(scope, generation, reads, Names::before);
         return rebound(scope, generation.expression, reads, Names::before, generation.object(),
                        generation.position());
     }
 
-    static bool is_known(const CarryScope &scope, const std::vector<Carried> &known,
-                         const Generation &generation) {
-        return std::any_of(known.begin(), known.end(), [&](const Carried &one) {
-            return one.object == generation.column &&
-                   relation_of(scope, one) == generation.relation;
+    static const Carried *find_among(const CarryScope &scope, const std::vector<Carried> &known,
+                                     const Generation &generation) {
+        for (const auto &one : known)
+            if (one.object == generation.column && relation_of(scope, one) == generation.relation)
+                return &one;
+        return nullptr;
+    }
+
+    // Where that cannot be said of the present columns any more, it was changed.
+    static bool is_as_put_on(const CarryScope &scope, const Carried &recorded,
+                             const Generation &generation) {
+        std::string expression;
+        const auto error = attempt({"42703", sqlstate::unsupported}, [&] {
+            expression = rebound(as_before(scope), recorded.definition, Side::new_side, Names::soak,
+                                 generation.object(), generation.position());
         });
+        return !error && expression == generation.expression;
     }
 
     static bool is_guarded(const Carried &carried) { return !carried.shadow.empty(); }

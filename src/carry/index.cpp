@@ -18,13 +18,7 @@ class Index final : public Carrier {
     std::vector<Carried> find(const CarryScope &scope,
                               std::vector<Dependent> &dependents) const override {
         std::vector<Carried> found;
-        const Rows rows = query(
-            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique
-                 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-                WHERE i.indrelid = $1::oid
-                  AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
-                ORDER BY c.relname)",
-            {scope.migration.relation});
+        const Rows rows = indexes(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
             const uint32_t index = rows.oid(row, 0);
             // partitioned_index.cpp has those.
@@ -34,16 +28,31 @@ class Index final : public Carrier {
             // An invalid one is of no use to anybody and goes with its column; so does one on
             // columns that have no single successor.
             if (!rows.boolean(row, 2) || !scope.is_paired()) continue;
-            const std::string object = rows.text(row, 1);
-            const std::string shadow = new_object_name(scope.migration.id, object);
-            found.push_back(
-                {name(), object, shadow,
-                 index_definition(scope, index, old_object_name(scope.migration.id, object),
-                                  Side::old_side, Names::soak),
-                 index_definition(scope, index, shadow, Side::new_side, Names::before),
-                 can_stay_in_soak(scope, index), 0, columns_of(pg_class_id, index)});
+            found.push_back(carried_of(scope, index, rows.text(row, 1), Side::old_side));
+            found.back().keep_old = can_stay_in_soak(scope, index);
         }
         return found;
+    }
+
+    // The old side of one that has come is not there yet: reinstate builds it.
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      std::vector<Carried> own) const override {
+        if (scope.partitioned || !scope.is_paired()) return own;
+        std::vector<Carried> present;
+        const Rows rows = indexes(scope);
+        for (size_t row = 0; row < rows.size(); ++row) {
+            if (!rows.boolean(row, 2)) continue;
+            const Carried bare{name(), rows.text(row, 1),
+                               "",     "",
+                               "",     false,
+                               0,      columns_of(pg_class_id, rows.oid(row, 0))};
+            if (const Carried *recorded = same_named(own, bare))
+                present.push_back(*recorded);
+            else if (!object_of_migration(bare.object) && reads_present_columns(scope, bare))
+                present.push_back(
+                    carried_of(turned_round(scope), rows.oid(row, 0), bare.object, Side::new_side));
+        }
+        return present;
     }
 
     std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
@@ -82,6 +91,31 @@ class Index final : public Carrier {
     }
 
   private:
+    // Those that back no constraint.
+    static Rows indexes(const CarryScope &scope) {
+        return query(
+            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique
+                 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                WHERE i.indrelid = $1::oid
+                  AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+                ORDER BY c.relname)",
+            {scope.migration.relation});
+    }
+
+    static Carried carried_of(const CarryScope &scope, uint32_t index, const std::string &object,
+                              Side old_side) {
+        const std::string shadow = new_object_name(scope.migration.id, object);
+        return {"index",
+                object,
+                shadow,
+                index_definition(scope, index, old_object_name(scope.migration.id, object),
+                                 old_side, Names::soak),
+                index_definition(scope, index, shadow, other_side(old_side), Names::before),
+                false,
+                0,
+                columns_of(pg_class_id, index)};
+    }
+
     static std::string old_name(const CarryScope &scope, const Carried &carried) {
         return old_object_name(scope.migration.id, carried.object);
     }

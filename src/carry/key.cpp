@@ -24,33 +24,33 @@ class Key final : public Carrier {
         std::vector<Carried> found;
         // Left unclaimed, so refused by name.
         if (scope.partitioned || !scope.is_paired()) return found;
-        const Rows rows = query(
-            R"(SELECT k.oid, k.conname, k.conindid,
-                      CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
-                      || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END
-                 FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
-                WHERE k.conrelid = $1::oid AND k.contype = $2::"char" AND i.indisvalid
-                  AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
-                ORDER BY k.conname)",
-            {scope.migration.relation, contype_});
+        const Rows rows = keys(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
-            const std::string timing = rows.text(row, 3);
-            if (!timing.empty() && !can_be_deferrable(scope.mapping)) continue;
+            if (!rows.text(row, 3).empty() && !can_be_deferrable(scope.mapping)) continue;
             if (!claim(dependents, pg_constraint_id, rows.oid(row, 0))) continue;
-            const std::string object = rows.text(row, 1);
-            const uint32_t index = rows.oid(row, 2);
-            const std::string shadow = new_object_name(scope.migration.id, object);
-            std::string counterpart =
-                index_definition(scope, index, shadow, Side::new_side, Names::before);
-            if (!timing.empty()) counterpart = without_unique(counterpart);
-            found.push_back(
-                {name(), object, shadow,
-                 index_definition(scope, index, old_object_name(scope.migration.id, object),
-                                  Side::old_side, Names::soak),
-                 counterpart, scope.mapping.reverse_is_injective(), 0,
-                 columns_of(pg_constraint_id, rows.oid(row, 0)), "", timing});
+            found.push_back(carried_of(scope, rows, row, Side::old_side));
+            found.back().keep_old = scope.mapping.reverse_is_injective();
         }
         return found;
+    }
+
+    // The old side of one that has come is not there yet: reinstate builds it.
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      std::vector<Carried> own) const override {
+        if (scope.partitioned || !scope.is_paired()) return own;
+        std::vector<Carried> present;
+        const Rows rows = keys(scope);
+        for (size_t row = 0; row < rows.size(); ++row) {
+            const Carried bare{name(), rows.text(row, 1),
+                               "",     "",
+                               "",     false,
+                               0,      columns_of(pg_constraint_id, rows.oid(row, 0))};
+            if (const Carried *recorded = same_named(own, bare))
+                present.push_back(*recorded);
+            else if (!object_of_migration(bare.object) && reads_present_columns(scope, bare))
+                present.push_back(carried_of(turned_round(scope), rows, row, Side::new_side));
+        }
+        return present;
     }
 
     std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
@@ -59,7 +59,9 @@ class Key final : public Carrier {
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
         if (carried.keep_old) return {};
-        return {create_index_step(Phase::soak, old_name(scope, carried), carried.definition)};
+        return {create_index_step(
+            Phase::soak, old_name(scope, carried),
+            carried.timing.empty() ? carried.definition : without_unique(carried.definition))};
     }
 
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
@@ -99,6 +101,37 @@ class Key final : public Carrier {
     }
 
   private:
+    Rows keys(const CarryScope &scope) const {
+        return query(
+            R"(SELECT k.oid, k.conname, k.conindid,
+                      CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
+                      || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END
+                 FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
+                WHERE k.conrelid = $1::oid AND k.contype = $2::"char" AND i.indisvalid
+                  AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
+                ORDER BY k.conname)",
+            {scope.migration.relation, contype_});
+    }
+
+    Carried carried_of(const CarryScope &scope, const Rows &rows, size_t row, Side old_side) const {
+        const std::string object = rows.text(row, 1), timing = rows.text(row, 3);
+        const uint32_t index = rows.oid(row, 2);
+        const std::string shadow = new_object_name(scope.migration.id, object);
+        const std::string counterpart =
+            index_definition(scope, index, shadow, other_side(old_side), Names::before);
+        return {name(),
+                object,
+                shadow,
+                index_definition(scope, index, old_object_name(scope.migration.id, object),
+                                 old_side, Names::soak),
+                timing.empty() ? counterpart : without_unique(counterpart),
+                false,
+                0,
+                columns_of(pg_constraint_id, rows.oid(row, 0)),
+                "",
+                timing};
+    }
+
     static std::string old_name(const CarryScope &scope, const Carried &carried) {
         return old_object_name(scope.migration.id, carried.object);
     }

@@ -1,6 +1,9 @@
 // The marks of an index: that CLUSTER goes by it, that it is the table's replica identity. They are
 // on whichever index has the application's name. Partitions have their own.
+#include <algorithm>
+
 #include "carry/carrier.hpp"
+#include "state/index.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -43,6 +46,15 @@ class Mark final : public Carrier {
             if (rows.boolean(row, 2)) add("REPLICA IDENTITY USING INDEX");
         }
         return found;
+    }
+
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      std::vector<Carried> own) const override {
+        const auto is_gone = [&](const Carried &one) {
+            return !find_index(relation_of(scope, one), one.object);
+        };
+        own.erase(std::remove_if(own.begin(), own.end(), is_gone), own.end());
+        return own;
     }
 
     // A replica identity demands NOT NULL of its columns.

@@ -2,6 +2,8 @@
 // column number, and writes down by column name. Dropped, and made again from the same text, in
 // which the name now means the other column; at a rename it borrows that name for the moment. A
 // partition may have some for itself.
+#include <cctype>
+
 #include "carry/carrier.hpp"
 #include "carry/trigger_columns.hpp"
 
@@ -14,8 +16,8 @@ constexpr uint32_t pg_trigger_id = 2620, pg_policy_id = 3256;
 
 // sql gives: OID, name, statements that make it (separated by \x01), the columns that it depends
 // on, the names of those that it lists, the table or partition that it is on and its name, its
-// conditions; that of triggers knows the columns that have two names ($2, $3). what: TRIGGER or
-// POLICY.
+// conditions, xmin; that of triggers knows the columns that have two names ($2, $3). what: TRIGGER
+// or POLICY.
 class NamedText final : public Carrier {
   public:
     NamedText(const char *name, const char *what, uint32_t class_id, int rank,
@@ -37,27 +39,35 @@ class NamedText final : public Carrier {
         return found;
     }
 
-    // At a rename a text of soak has the new name, which is there after a revert as well: only what
-    // was recorded is followed.
+    // At a rename a text of soak has the new name, which nobody knows after a revert.
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
+        const std::string swap = swap_transaction(scope);
         std::vector<Carried> present;
         const Rows rows = texts(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
             Carried carried = carried_of(scope, rows, row);
             const Carried *recorded = same_named(own, carried);
-            if (recorded != nullptr &&
-                (!scope.keeps_names() || recorded->definition == carried.definition)) {
+            const bool untouched = rows.text(row, 8) == swap;
+            if (recorded != nullptr && (in_soak(scope, *recorded) == carried.definition ||
+                                        (untouched && !can_be_turned(scope, carried)))) {
                 present.push_back(*recorded);
                 continue;
             }
-            if (!scope.keeps_names() || !reads_present_columns(scope, carried)) continue;
+            if (!reads_present_columns(scope, carried)) continue;
+            if (!scope.keeps_names()) {
+                if (recorded != nullptr) refuse_changed(scope, carried);
+                continue;
+            }
             // Before anything of the revert is done.
-            for (const auto &condition : split(rows.text(row, 7), '\x01'))
-                rebound(turned_round(scope), condition, Side::new_side, Names::before,
-                        fmt::format("policy {}", Identifier(carried.object)), {rows.oid(row, 5)});
-            present.push_back(std::move(carried));
+            present.push_back(followed(recorded, untouched, [&] {
+                for (const auto &condition : split(rows.text(row, 7), '\x01'))
+                    rebound(turned_round(scope), condition, Side::new_side, Names::before,
+                            fmt::format("policy {}", Identifier(carried.object)),
+                            {rows.oid(row, 5)});
+                return carried;
+            }));
         }
         return present;
     }
@@ -103,6 +113,48 @@ class NamedText final : public Carrier {
                   "SHARE ROW EXCLUSIVE"};
         step.related = carried.related;
         return {step};
+    }
+
+    // A trigger's condition speaks of NEW and OLD: only the server could say. At a rename a text
+    // has names that are gone after a revert.
+    bool can_be_turned(const CarryScope &scope, const Carried &carried) const {
+        const bool has_condition = carried.definition.find(" WHEN (") != std::string::npos;
+        return scope.keeps_names() && !(class_id_ == pg_trigger_id && has_condition);
+    }
+
+    [[noreturn]] void refuse_changed(const CarryScope &scope, const Carried &carried) const {
+        raise(sqlstate::unsupported, {},
+              "{} cannot be reverted: {} {} on {} was changed since cutover; drop it, SELECT "
+              "zdm.resume({}), and create it again",
+              described(scope.migration), what_, Identifier(carried.object), carried.parent,
+              Literal(scope.migration.name));
+    }
+
+    // The recorded text with the names of soak.
+    static std::string in_soak(const CarryScope &scope, const Carried &recorded) {
+        std::string text = recorded.definition;
+        for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
+            const std::string before = quote(Identifier(scope.mapping.old_columns[pair].name)),
+                              now = quote(Identifier(scope.mapping.new_columns[pair].soak_name));
+            if (before != now) text = with_word(text, before, now);
+        }
+        return text;
+    }
+
+    static std::string with_word(const std::string &text, const std::string &word,
+                                 const std::string &other) {
+        const auto is_part = [](char c) {
+            return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '"' || c == '$';
+        };
+        std::string result;
+        for (size_t at = 0; at < text.size();) {
+            const bool found =
+                text.compare(at, word.size(), word) == 0 && (at == 0 || !is_part(text[at - 1])) &&
+                (at + word.size() == text.size() || !is_part(text[at + word.size()]));
+            result += found ? other : text.substr(at, 1);
+            at += found ? word.size() : 1;
+        }
+        return result;
     }
 
     Rows texts(const CarryScope &scope) const {
@@ -173,7 +225,7 @@ const NamedText trigger_carrier(
            (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
              WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
                AND NOT (d.refobjid = t.tgrelid AND d.refobjsubid = ANY (coalesce(l.following, '{}')))),
-           l.names, t.tgrelid, r.name, ''
+           l.names, t.tgrelid, r.name, '', t.xmin
       FROM pg_trigger t
      CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = t.tgrelid) r
      CROSS JOIN LATERAL (
@@ -206,7 +258,7 @@ const NamedText policy_carrier("policy", "POLICY", pg_policy_id, 76, R"(
            (SELECT string_agg(DISTINCT format('%s.%s', d.refobjid, d.refobjsubid), ' ') FROM pg_depend d
              WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0),
            '', p.polrelid, r.name,
-           concat_ws(E'\x01', pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+           concat_ws(E'\x01', pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)), p.xmin
       FROM pg_policy p
      CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p.polrelid) r
      WHERE p.polrelid = ANY ()" ZDM_TREE_OF("$1::oid") R"() ORDER BY p.polname, p.polrelid)");

@@ -31,14 +31,10 @@ class NotNull final : public Carrier {
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
         std::vector<Carried> present;
-        for (const auto &one : own)
-            if (is_demanded(scope, one)) present.push_back(one);
         for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair)
             for (const auto &demand :
-                 demands(scope, column_at(scope, Side::new_side, pair).soak_name)) {
-                Carried carried = carried_of(scope, scope.mapping.old_columns[pair], demand);
-                if (same_named(present, carried) == nullptr) present.push_back(std::move(carried));
-            }
+                 demands(scope, column_at(scope, Side::new_side, pair).soak_name))
+                present.push_back(carried_of(scope, scope.mapping.old_columns[pair], demand));
         return present;
     }
 
@@ -122,16 +118,6 @@ class NotNull final : public Carrier {
                 scope.is_paired() ? "NOT NULL" : "",
                 true,
                 partition_of(scope, demand.relation)};
-    }
-
-    // By whomever: a parent too.
-    static bool is_demanded(const CarryScope &scope, const Carried &carried) {
-        return !query(
-                    "SELECT FROM pg_attribute WHERE attrelid = $1::oid AND attname = $2 AND "
-                    "attnotnull",
-                    {relation_of(scope, carried),
-                     column_of(scope, Side::new_side, carried.object).name})
-                    .empty();
     }
 
     // Since an earlier cutover, and not because the parent demands it.

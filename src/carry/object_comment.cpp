@@ -1,6 +1,9 @@
 // COMMENT ON INDEX and COMMENT ON CONSTRAINT: the object that takes over has none, and the one that
 // is put on again at revert may have been made anew. So the comment is written again each time.
+#include <algorithm>
+
 #include "carry/carrier.hpp"
+#include "state/index.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -34,6 +37,18 @@ class ObjectComment final : public Carrier {
             found.push_back({name_, rows.text(row, 0), "", rows.text(row, 1), rows.text(row, 1),
                              true, partition_of(scope, rows.oid(row, 2))});
         return found;
+    }
+
+    std::vector<Carried> find_in_soak(const CarryScope &scope,
+                                      std::vector<Carried> own) const override {
+        const auto is_gone = [&](const Carried &one) {
+            return query("SELECT FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2",
+                         {relation_of(scope, one), one.object})
+                       .empty() &&
+                   !find_index(relation_of(scope, one), one.object);
+        };
+        own.erase(std::remove_if(own.begin(), own.end(), is_gone), own.end());
+        return own;
     }
 
     void take_off(const CarryScope &, const Carried &, Side) const override {}

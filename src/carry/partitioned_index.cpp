@@ -154,19 +154,22 @@ class PartitionedIndex final : public Carrier {
     }
 
     uint32_t partition_with(const Carried &carried) const override { return carried.related; }
-    // A whole is put on from its parts, which stand before it.
+    // An index of the new side reads columns that have the application's names: what it is over the
+    // old ones is found as at first. A whole is put on from its parts, which stand before it.
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
-        // An index of the new side reads columns that have the application's names: what it is over
-        // the old ones is found as at first.
+        if (!scope.partitioned || !scope.is_paired()) return own;
         const CarryScope other_way = turned_round(scope);
         std::vector<Carried> present;
-        for (const auto &root : own) {
-            if (is_leaf(root) || !root.parent.empty()) continue;
-            for (const auto &node : tree_of(index_named(root, root.object)))
-                if (!is_known(own, node)) present.push_back(newcomer_of(other_way, node));
+        for (const uint32_t top : top_indexes(scope.migration.relation)) {
+            const auto tree = tree_of(top);
+            if (find_among(own, tree.back()) == nullptr && !has_come(scope, tree)) continue;
+            for (const auto &node : tree) {
+                const Carried *recorded = find_among(own, node);
+                present.push_back(recorded != nullptr ? *recorded
+                                                      : described(other_way, node, Side::new_side));
+            }
         }
-        present.insert(present.end(), own.begin(), own.end());
         return present;
     }
 
@@ -212,8 +215,9 @@ class PartitionedIndex final : public Carrier {
     }
 
   private:
+    // Its old side, of one that has come in soak, is not there yet: reinstate builds it.
     static Carried described(const CarryScope &scope, const Node &node, Side old_side) {
-        const Side new_side = old_side == Side::old_side ? Side::new_side : Side::old_side;
+        const Side new_side = other_side(old_side);
         const int64_t id = scope.migration.id;
         const std::string shadow = new_object_name(id, node.name);
         Carried carried{"partitioned_index",
@@ -248,15 +252,21 @@ class PartitionedIndex final : public Carrier {
         return carried;
     }
 
-    static bool is_known(const std::vector<Carried> &known, const Node &node) {
-        return std::any_of(known.begin(), known.end(), [&](const Carried &one) {
-            return one.related == node.table && one.object == node.name;
-        });
+    static const Carried *find_among(const std::vector<Carried> &known, const Node &node) {
+        for (const auto &one : known)
+            if (one.related == node.table && one.object == node.name) return &one;
+        return nullptr;
     }
 
-    // Its old side is not there yet: reinstate builds it.
-    static Carried newcomer_of(const CarryScope &other_way, const Node &node) {
-        return described(other_way, node, Side::new_side);
+    static bool has_come(const CarryScope &scope, const std::vector<Node> &tree) {
+        Carried top;
+        top.related = tree.back().table;
+        top.columns = columns_of(pg_class_id, tree.back().index);
+        if (tree.back().constraint != 0)
+            top.columns = columns_of(pg_constraint_id, tree.back().constraint);
+        return !object_of_migration(tree.back().name) && reads_present_columns(scope, top) &&
+               std::all_of(tree.begin(), tree.end(),
+                           [&](const Node &node) { return is_usable(scope, node); });
     }
 
     static bool is_leaf(const Carried &carried) {

@@ -60,6 +60,20 @@ std::vector<Carried> still_carried(const CarryScope &scope) {
     return carried;
 }
 
+bool is_no_partition_any_more(const Migration &migration, uint32_t relation) {
+    if (relation == 0) return false;
+    const uint32_t root =
+        query("SELECT coalesce(pg_partition_root($1::oid), $1::oid)::oid", {relation}).oid(0, 0);
+    bool was_one = false;
+    for (const auto &seen : on_each_table(migration)) {
+        if (seen.relation == root) return false;
+        for (const auto &one : load_carried(seen))
+            was_one =
+                was_one || Carrier::find_carrier(one.carrier).partition_about(one) == relation;
+    }
+    return was_one;
+}
+
 std::vector<CarriedTable> carried_tables(const Migration &migration) {
     std::vector<CarriedTable> tables;
     for (auto &scope : scopes_of(migration)) {

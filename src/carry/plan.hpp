@@ -20,6 +20,9 @@ std::vector<CarriedTable> carried_tables(const Migration &migration);  // as it 
 // detached with all that they have.
 std::vector<Carried> still_carried(const CarryScope &scope);
 
+// It was one when what hangs on its columns was recorded.
+bool is_no_partition_any_more(const Migration &migration, uint32_t relation);
+
 // In soak: the tables of which something has come, was changed or dropped since cutover, with what
 // there is now. To be recorded when what the old side was proved by has come down, which what is
 // recorded tells (step/proof.hpp).

@@ -29,7 +29,8 @@ struct Carried {
     // a policy; the OID of the partition that a foreign key is of, or refers to.
     std::string parent = {};
     // Of a deferrable key: " DEFERRABLE ..."; of a partition's: what it is, and that; of a
-    // generated column: that its values are compared; of a trigger: that it fires for both names.
+    // generated column: that its values are compared; of a trigger: that it fires for both names;
+    // of a foreign key: that its counterpart waits for a cutover to be called for.
     std::string timing = {};
 
     // Though it may be another one by now.

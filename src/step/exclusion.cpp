@@ -6,7 +6,6 @@
 #include "state/names.hpp"
 #include "step/interruptible.hpp"
 #include "step/lock.hpp"
-#include "step/partition.hpp"
 #include "step/violation.hpp"
 
 #include "core/no_postgres.hpp"
@@ -20,20 +19,20 @@ bool stands(const CarryScope &scope, const std::string &name) {
                 .empty();
 }
 
-// The constraint that the step is about.
+// The constraint that the step is about: of the table, or of a partition.
 Carried carried_of(const Migration &migration, const Step &step) {
-    for (const auto &carried : load_carried(migration))
-        if (carried.carrier == "exclusion" && carried.related == step.related &&
-            (carried.shadow == step.object ||
-             old_object_name(migration.id, carried.object) == step.object))
-            return carried;
+    for (const auto &table : on_each_table(migration))
+        for (const auto &carried : load_carried(table))
+            if (carried.carrier == "exclusion" &&
+                (carried.related != 0 ? carried.related : table.relation) == step.relation &&
+                (carried.shadow == step.object ||
+                 old_object_name(migration.id, carried.object) == step.object))
+                return carried;
     raise(sqlstate::undefined_object, {}, "{}: nothing says what {} is about", described(migration),
           Identifier(step.object));
 }
 
-CarryScope scope_of(const Turn &turn, const Step &step) {
-    return scope_on(carry_scope(turn.migration, turn.mapping), table_of(turn, step));
-}
+CarryScope scope_of(const Turn &turn) { return carry_scope(turn.migration, turn.mapping); }
 
 class EnforceExclusion final : public StepKind {
   public:
@@ -41,8 +40,7 @@ class EnforceExclusion final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            if (!is_still_part(turn, step)) return Outcome::finished();
-            const CarryScope scope = scope_of(turn, step);
+            const CarryScope scope = scope_of(turn);
             if (!stands(scope, step.object))
                 make_exclusion(scope, carried_of(turn.migration, step), step.object);
             return Outcome::finished();
@@ -88,13 +86,9 @@ class ValidateExclusion final : public StepKind {
         const Violations found = interruptible(turn, [&] {
             Violations violations;
             in_turn(turn, [&] {
-                if (!is_still_part(turn, step)) {
-                    set_step_state(turn.migration, step, "done");
-                    return;
-                }
                 carried = carried_of(turn.migration, step);
                 violations =
-                    record_violations(turn, offenders(scope_of(turn, step), step.object, carried),
+                    record_violations(turn, offenders(scope_of(turn), step.object, carried),
                                       "no row that it excludes");
                 if (violations.count == 0) set_step_state(turn.migration, step, "done");
             });
@@ -116,7 +110,7 @@ class ValidateExclusion final : public StepKind {
             turn, step, ZDM_ACCESS_EXCLUSIVE,
             [&] {
                 query(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}",
-                                  scope_of(turn, step).table, Identifier(step.object)));
+                                  scope_of(turn).table, Identifier(step.object)));
                 if (!turn.migration.soaking())
                     reset_steps_from(turn.migration,
                                      ordinal_of(turn.migration, "create_index", step.object));

@@ -1,16 +1,19 @@
-// What is put up for a revert to prove that the old side fits again (Carrier::proof_of_old).
+// What is put up for a revert to prove that the old side fits again (Carrier::proof_of_old), and
+// could fail the application's writes: it comes down where the revert does not take place.
 #pragma once
 
-#include <vector>
+#include <functional>
 
-#include "carry/carrier.hpp"
+#include "step/step.hpp"
 
 namespace zdm {
 
-// Of what is recorded as carried.
-std::vector<Proof> standing_proofs(const Migration &migration);
+bool has_proofs(const Migration &migration);  // of what is recorded as carried
 
-// Takes them down. Under ACCESS EXCLUSIVE.
+// Under ACCESS EXCLUSIVE.
 void withdraw_proofs(const Migration &migration);
+
+// Of a revert: where body fails for good, proofs come down before that is said.
+Outcome or_withdraw_proofs(Turn &turn, const Step &step, const std::function<Outcome()> &body);
 
 }  // namespace zdm

@@ -22,7 +22,7 @@ class Reinstate final : public StepKind {
     Outcome run(Turn &turn, const Step &step) const override {
         bool proved = false;
         in_turn(turn, [&] {
-            proved = !standing_proofs(turn.migration).empty();
+            proved = has_proofs(turn.migration);
             if (!proved) set_step_state(turn.migration, step, "done");
         });
         if (!proved) return Outcome::finished();
@@ -32,7 +32,14 @@ class Reinstate final : public StepKind {
         });
     }
 
+    // Where rows do not do, the condition must not go on failing the application's writes, which
+    // know nothing of it.
     Outcome undo(Turn &turn, const Step &step) const override {
+        return or_withdraw_proofs(turn, step, [&] { return prove(turn, step); });
+    }
+
+  private:
+    static Outcome prove(Turn &turn, const Step &step) {
         std::vector<Step> parts;
         std::optional<LaterCutover> later;
         in_turn(turn, [&] { later = cut_over_later(turn.migration); });
@@ -43,15 +50,18 @@ class Reinstate final : public StepKind {
                                  retry_pause_ms(step.attempts));
         const Outcome known = know_every_row(turn, step, Side::new_side);
         if (!known.is_done()) return known;
-        bool proved_before = false;
+        std::vector<CarriedTable> changed;
+        std::string before;
+        bool proved = false;
         in_turn(turn, [&] {
-            const auto changed = changed_in_soak(turn.migration);
-            proved_before = !changed.empty() && !standing_proofs(turn.migration).empty();
-            if (proved_before) return;
+            before = fingerprint(scopes_of(turn.migration));
+            changed = changed_in_soak(turn.migration);
+            proved = !changed.empty() && has_proofs(turn.migration);
+            if (proved) return;
             record_carried(changed);
             parts = parts_of(turn.migration);
         });
-        if (proved_before) return begin_anew(turn, step);
+        if (proved) return begin_anew(turn, step, changed, before);
         // Each part finds out whether it is done already, so a crash repeats none of the work.
         for (auto &part : parts) {
             part.ordinal = step.ordinal;
@@ -62,35 +72,17 @@ class Reinstate final : public StepKind {
                 at_table.mapping = load_mapping(at_table.migration);
                 part.sql = under_present_name(part, part.relation);
             });
-            const Outcome outcome = prove(turn, step, at_table, part);
+            const Outcome outcome = StepKind::find(part.kind).run(at_table, part);
             if (!outcome.is_done()) return outcome;
         }
         return Outcome::finished();
     }
 
-  private:
-    // Where rows do not do, the condition must not go on failing the application's writes, which
-    // know nothing of it.
-    static Outcome prove(Turn &turn, const Step &step, Turn &at_table, const Step &part) {
-        try {
-            return StepKind::find(part.kind).run(at_table, part);
-        } catch (Error &error) {
-            if (error.sqlstate().substr(0, 2) != "23") throw;
-            bool withdrawn = false;
-            const Outcome outcome = under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-                withdraw_proofs(turn.migration);
-                withdrawn = true;
-                return Outcome::more();
-            });
-            if (!withdrawn) return outcome;
-            throw;
-        }
-    }
-
     // What has changed in soak since it was proved: what was recorded tells what is to come down.
-    static Outcome begin_anew(Turn &turn, const Step &step) {
+    static Outcome begin_anew(Turn &turn, const Step &step,
+                              const std::vector<CarriedTable> &changed, const std::string &before) {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            const auto changed = changed_in_soak(turn.migration);
+            if (fingerprint(scopes_of(turn.migration)) != before) return Outcome::more();
             withdraw_proofs(turn.migration);
             record_carried(changed);
             return Outcome::more();

@@ -29,6 +29,12 @@ bool Turn::refresh() {
     return same;
 }
 
+bool passes_by_itself(const std::string &sqlstate) {
+    const std::string code_class = sqlstate.substr(0, 2);
+    return code_class == "53" || code_class == "40" || code_class == "58" || sqlstate == "55P03" ||
+           sqlstate == "57014" || sqlstate == "55006";
+}
+
 int ordinal_of(const Migration &migration, const std::string &kind) {
     for (const auto &step : load_steps(migration.id))
         if (step.kind == kind) return step.ordinal;

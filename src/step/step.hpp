@@ -97,6 +97,9 @@ class StepKind {
     static const StepKind *first_;  // constant-initialised: safe before any constructor runs
 };
 
+// What will pass by itself: try again later instead of giving up.
+bool passes_by_itself(const std::string &sqlstate);
+
 // Notes, in the caller's transaction, that the migration has reached the phase of its step; a phase
 // that lies behind is left alone.
 void enter_phase(Turn &turn, Phase phase);

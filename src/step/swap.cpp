@@ -12,8 +12,10 @@
 #include "carry/plan.hpp"
 #include "carry/privilege.hpp"
 #include "carry/security_label.hpp"
-#include "state/discrepancy.hpp"
 #include "carry/storage.hpp"
+#include "state/discrepancy.hpp"
+#include "state/index.hpp"
+#include "state/names.hpp"
 #include "state/scan.hpp"
 #include "state/unsynced_write.hpp"
 #include "step/every_row.hpp"
@@ -105,6 +107,23 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
     let_trigger_functions_be_planned_anew(tables.front().scope.migration);
 }
 
+// What has been kept for the old side of indexes that were dropped in soak.
+void drop_left_over(const std::vector<CarriedTable> &tables) {
+    for (const auto &table : tables) {
+        const auto heaps = query(
+                               "SELECT relid::oid FROM pg_partition_tree($1::oid::regclass) "
+                               "UNION SELECT $1::oid",
+                               {table.scope.migration.relation})
+                               .oids();
+        for (const uint32_t heap : heaps)
+            for (const auto &index : indexes_of(heap)) {
+                const auto whose = object_of_migration(index.name);
+                if (whose && !whose->is_new && whose->migration == table.scope.migration.id)
+                    query(fmt::format("DROP INDEX {}", index.quoted));
+            }
+    }
+}
+
 // The revert does not take place. Next time it begins with proving the old side again.
 void call_off_revert(const Migration &migration) {
     withdraw_proofs(migration);
@@ -168,6 +187,11 @@ class Swap final : public StepKind {
     }
 
     Outcome undo(Turn &turn, const Step &step) const override {
+        return or_withdraw_proofs(turn, step, [&] { return swap_back(turn, step); });
+    }
+
+  private:
+    static Outcome swap_back(Turn &turn, const Step &step) {
         Migration unfit_on;
         int64_t unfit = 0;
         std::string before;
@@ -203,11 +227,13 @@ class Swap final : public StepKind {
                     return Outcome::more();
                 }
                 exchange(tables, false);
+                drop_left_over(tables);
                 note_sync_triggers(turn.migration);
                 // What is brought up to date just before a cutover is so before the next one.
                 for (const auto &other : load_steps(turn.migration.id))
                     if (other.phase == Phase::soak &&
-                        (other.kind == "refresh" || other.kind == guard_generated_step))
+                        (other.kind == "refresh" || other.kind == guard_generated_step ||
+                         other.kind == "add_foreign_key" || other.kind == "validate_constraint"))
                         set_step_state(turn.migration, other, "pending");
                 // What zdm.verify has found in soak may be mended by now, or not. And the new side
                 // may lack what the old one has.
@@ -223,7 +249,6 @@ class Swap final : public StepKind {
         return outcome;
     }
 
-  private:
     // What verify has seen is still all there is.
     static Outcome still_as_verified(const Turn &turn) {
         const auto &migration = turn.migration;

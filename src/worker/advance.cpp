@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "carry/plan.hpp"
 #include "state/event.hpp"
 #include "step/lock.hpp"
 #include "step/present_name.hpp"
@@ -33,13 +34,6 @@ Move next_move(const Migration &migration, const std::vector<Step> &steps) {
     for (const auto &step : steps)
         if (!step.done() && step.phase <= migration.target) return {step, false};
     return {};
-}
-
-// What will pass by itself: try again later instead of giving up.
-bool passes_by_itself(const std::string &sqlstate) {
-    const std::string code_class = sqlstate.substr(0, 2);
-    return code_class == "53" || code_class == "40" || code_class == "58" || sqlstate == "55P03" ||
-           sqlstate == "57014" || sqlstate == "55006";
 }
 
 const char *state_undone(const Step &step) {
@@ -150,50 +144,62 @@ bool reached_ready(const Migration &migration, const std::vector<Step> &steps) {
 
 namespace {
 
-int64_t take_turn(const Migration &migration, bool alone, Pacer &pacer) {
-    Turn turn{migration, {}, {}, alone, pacer};
-    Move move;
-    bool at_ready = false, needless = false;
+// Finds the step to go on with, if any. False: there is nothing to run, and that is noted.
+bool begin_turn(Turn &turn, Move &move) {
+    const Migration migration = turn.migration;
+    bool is_to_run = false;
     in_turn(turn, [&] {
         const auto steps = load_steps(migration.id);
         move = next_move(migration, steps);
-        at_ready = !move.backwards && reached_ready(migration, steps);
-        if (at_ready) {
+        if (!move.backwards && reached_ready(migration, steps)) {
             set_phase(migration, Phase::ready);
             return;
         }
+        is_to_run = true;
         if (!move.step) return;
-        needless = on_table_that_is_gone(migration, *move.step);
-        if (needless) {
-            set_step_state(migration, *move.step,
-                           move.backwards ? state_undone(*move.step) : "done");
+        Step &step = *move.step;
+        if (!move.backwards && is_no_partition_any_more(migration, step.related)) {
+            reset_steps_from(migration, ordinal_of(migration, "survey"));
+            is_to_run = false;
             return;
         }
-        turn.migration = on_table(migration, move.step->relation);
-        move.step->sql = under_present_name(*move.step, turn.migration.relation);
+        if (on_table_that_is_gone(migration, step) ||
+            (!move.backwards && is_no_partition_any_more(migration, step.relation))) {
+            set_step_state(migration, step, move.backwards ? state_undone(step) : "done");
+            is_to_run = false;
+            return;
+        }
+        turn.migration = on_table(migration, step.relation);
+        step.sql = under_present_name(step, turn.migration.relation);
         turn.mapping = load_mapping(turn.migration);
-        if (!move.backwards && move.step->state != "running") {
-            if (move.step->phase == Phase::done) hold_on_way_to_done(migration);
-            set_step_state(migration, *move.step, "running");
+        if (!move.backwards && step.state != "running") {
+            if (step.phase == Phase::done) hold_on_way_to_done(migration);
+            set_step_state(migration, step, "running");
         }
     });
-    if (at_ready || needless) return 0;
-    if (!move.step) {
-        arrive(turn, move.backwards);
-        return 0;
-    }
+    return is_to_run;
+}
 
-    const StepKind &kind = StepKind::find(move.step->kind);
+int64_t take_turn(const Migration &migration, bool alone, Pacer &pacer) {
+    Turn turn{migration, {}, {}, alone, pacer};
+    Move move;
     try {
+        if (!begin_turn(turn, move)) return 0;
+        if (!move.step) {
+            arrive(turn, move.backwards);
+            return 0;
+        }
+        const StepKind &kind = StepKind::find(move.step->kind);
         if (migration.target != Phase::aborted) check_table(turn);
         const Outcome outcome =
             move.backwards ? kind.undo(turn, *move.step) : kind.run(turn, *move.step);
         in_turn(turn, [&] { record_outcome(turn, move, outcome); });
         return outcome.pause_ms;
     } catch (Error &error) {
-        if (error.sqlstate() == "57P01" || error.sqlstate() == "57P02") throw;
+        if (error.sqlstate() == "57P01" || error.sqlstate() == "57P02" || !move.step) throw;
         return record_failure(migration, move, error);
     } catch (const std::exception &defect) {
+        if (!move.step) throw;
         // A defect of ours is told like any failure: a worker that dies of it would be started
         // again and again, and say nothing.
         return record_failure(migration, move,
