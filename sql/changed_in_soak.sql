@@ -180,6 +180,78 @@ SELECT zdm.contract('t');
 CALL zdm.wait('t', 'done', 60);
 SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 't'::regclass ORDER BY 1;
 DROP TABLE t;
+-- Another one under the same name is not taken for the old one, whose kept index would not do.
+CREATE TABLE t (id integer PRIMARY KEY, v integer, w integer, CONSTRAINT u UNIQUE (v), CONSTRAINT x EXCLUDE USING btree (v WITH =));
+CREATE UNIQUE INDEX i ON t (v);
+INSERT INTO t SELECT g, g, g FROM generate_series(1, 10) g;
+SELECT zdm.change_type('t', 'v', 'bigint', name => 't');
+SELECT zdm.cutover('t');
+CALL zdm.wait('t', 'soak', 60);
+ALTER TABLE t DROP CONSTRAINT u, ADD CONSTRAINT u UNIQUE (v, w);
+SELECT zdm.revert('t');
+CALL zdm.wait('t', 'ready', 60);
+ALTER TABLE t DROP CONSTRAINT u, DROP CONSTRAINT x, ADD CONSTRAINT x EXCLUDE USING btree (v WITH =, w WITH =);
+SELECT zdm.resume('t');
+CALL zdm.wait('t', 'ready', 60);
+ALTER TABLE t DROP CONSTRAINT x;
+DROP INDEX i;
+CREATE UNIQUE INDEX i ON t (v, w);
+INSERT INTO t (id, v, w) VALUES (11, 1, 11);
+SELECT zdm.resume('t');
+CALL zdm.wait('t', 'ready', 60);
+DROP INDEX i;
+SELECT zdm.resume('t');
+CALL zdm.wait('t', 'ready', 60);
+SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 't'::regclass ORDER BY 1;
+SELECT zdm.abort('t');
+CALL zdm.wait('t', 'aborted', 60);
+DROP TABLE t;
+-- Old values may be equal where new ones are not: no deferrable key can be made of them, and what a unique one was proved
+-- by comes down.
+CREATE TABLE t (id integer PRIMARY KEY, v integer);
+INSERT INTO t SELECT g, g FROM generate_series(1, 10) g;
+SELECT zdm.change_type('t', 'v', 'numeric', reverse => 'round(v)::integer', name => 't');
+SELECT zdm.cutover('t');
+CALL zdm.wait('t', 'soak', 60);
+ALTER TABLE t ADD CONSTRAINT u UNIQUE (v) DEFERRABLE;
+SELECT zdm.revert('t');
+CALL zdm.wait('t', 'ready', 60);
+ALTER TABLE t DROP CONSTRAINT u, ADD CONSTRAINT a UNIQUE (v), ADD CONSTRAINT x EXCLUDE USING btree (v WITH =) WHERE (id > 20);
+INSERT INTO t (id, v) VALUES (20, 20.1), (21, 21.1), (22, 21.2);
+SELECT zdm.resume('t');
+CALL zdm.wait('t', 'ready', 60);
+INSERT INTO t (id, v) VALUES (15, 20.2);
+DELETE FROM t WHERE id > 10;
+SELECT zdm.resume('t');
+CALL zdm.wait('t', 'ready', 60);
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 't'::regclass AND contype <> 'n' AND conname NOT LIKE 'zdm%' ORDER BY 1;
+SELECT zdm.abort('t');
+CALL zdm.wait('t', 'aborted', 60);
+DROP TABLE t;
+-- An index that the table's own one has adopted since; marks that are on another index by now.
+CREATE TABLE p (id integer NOT NULL, v integer NOT NULL) PARTITION BY RANGE (id);
+CREATE TABLE low PARTITION OF p FOR VALUES FROM (0) TO (10);
+CREATE TABLE high PARTITION OF p FOR VALUES FROM (10) TO (20);
+CREATE UNIQUE INDEX low_v ON low (v, id);
+ALTER TABLE low REPLICA IDENTITY USING INDEX low_v;
+ALTER TABLE low CLUSTER ON low_v;
+INSERT INTO p SELECT g, g FROM generate_series(1, 19) g;
+SELECT zdm.change_type('p', 'v', 'bigint', name => 'p');
+SELECT zdm.cutover('p');
+CALL zdm.wait('p', 'soak', 60);
+ALTER INDEX low_v RENAME TO low_w;
+CREATE UNIQUE INDEX p_v ON p (v, id);
+SELECT zdm.revert('p');
+CALL zdm.wait('p', 'ready', 60);
+SELECT indexrelid::regclass, indisvalid, indisclustered, indisreplident, (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = indexrelid) FROM pg_index
+ WHERE indrelid IN ('p'::regclass, 'low'::regclass, 'high'::regclass) AND indexrelid::regclass::text NOT LIKE 'zdm%' ORDER BY indexrelid::regclass::text;
+SELECT zdm.cutover('p');
+CALL zdm.wait('p', 'soak', 60);
+SELECT indexrelid::regclass, indisvalid, indisclustered, indisreplident, (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = indexrelid) FROM pg_index
+ WHERE indrelid IN ('p'::regclass, 'low'::regclass, 'high'::regclass) AND indexrelid::regclass::text NOT LIKE 'zdm%' ORDER BY indexrelid::regclass::text;
+SELECT zdm.contract('p');
+CALL zdm.wait('p', 'done', 60);
+DROP TABLE p;
 -- Where the old side cannot be proved, nothing that was proved of it fails a write of the new one.
 CREATE TABLE t (id integer PRIMARY KEY, v integer CONSTRAINT low CHECK (v < 100), CONSTRAINT once EXCLUDE USING btree (v WITH =));
 INSERT INTO t SELECT g, g FROM generate_series(1, 10) g;

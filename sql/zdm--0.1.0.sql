@@ -47,8 +47,10 @@ CREATE TABLE migrated_table (
     relation      oid NOT NULL,
     relation_name text NOT NULL,
     owner         oid NOT NULL,
+    swap_xmin     text NOT NULL DEFAULT '',
     PRIMARY KEY (migration, relation)
 );
+COMMENT ON COLUMN migrated_table.swap_xmin IS 'What the last cutover has made has this xmin in the catalogs, as long as nobody changes it';
 COMMENT ON TABLE migrated_table IS 'The tables that a migration changes: one, or all of a closure of keys';
 
 CREATE TABLE mapped_column (

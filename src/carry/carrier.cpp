@@ -81,13 +81,6 @@ bool reads_present_columns(const CarryScope &scope, const Carried &carried) {
                 .empty();
 }
 
-std::string swap_transaction(const CarryScope &scope) {
-    // It was made by the swap, and hardly anybody has a reason to touch it.
-    const Rows rows = query("SELECT xmin FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $2",
-                            {scope.migration.relation, sync_trigger_name(scope.migration.id)});
-    return rows.empty() ? "" : rows.text(0, 0);
-}
-
 Carried followed(const Carried *recorded, bool untouched, const std::function<Carried()> &now) {
     if (recorded == nullptr || !untouched) return now();
     Carried carried = *recorded;

@@ -58,9 +58,6 @@ std::vector<Step> on(const CarryScope &scope, std::vector<Step> steps);
 // reads present columns (Carried::columns).
 CarryScope turned_round(const CarryScope &scope);
 bool reads_present_columns(const CarryScope &scope, const Carried &carried);
-// In soak: a row of a catalog with this xmin is as the swap has made it, also where what the server
-// makes of its text now cannot be turned round. "" where that cannot be told any more.
-std::string swap_transaction(const CarryScope &scope);
 // What `now` makes of a text that has changed since cutover, as far as can be told. Where it cannot
 // (ZD004), and nobody has touched it, what was recorded.
 Carried followed(const Carried *recorded, bool untouched, const std::function<Carried()> &now);

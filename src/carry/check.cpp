@@ -29,7 +29,7 @@ class Check final : public Carrier {
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
-        const std::string swap = swap_transaction(scope);
+        const std::string swap = swap_transaction(scope.migration);
         std::vector<Carried> present;
         for (const auto &constraint : constraints(scope)) {
             const Carried carried = bare(scope, constraint);

@@ -31,6 +31,7 @@ struct Constraint {
     std::string parent;  // as Carried::parent
     uint32_t top = 0;    // what a partition has it from, or itself
     uint32_t top_index = 0;
+    std::string made_by;  // xmin
 };
 
 // Of the table and of single partitions, or of leaves that have them from above; not those of
@@ -40,7 +41,7 @@ std::vector<Constraint> constraints(const CarryScope &scope) {
                                 R"(, i.indexprs IS NULL AND i.indpred IS NULL, k.conrelid,
                   (SELECT x.indrelid || '.' || p.relname FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
                      JOIN pg_index x ON x.indexrelid = p.oid WHERE h.inhrelid = k.conindid),
-                  coalesce(tk.oid, k.oid), top.index
+                  coalesce(tk.oid, k.oid), top.index, k.xmin
              FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
              JOIN pg_class c ON c.oid = k.conindid
             CROSS JOIN LATERAL (SELECT coalesce(pg_partition_root(c.oid), c.oid)::oid) AS top(index)
@@ -53,7 +54,7 @@ std::vector<Constraint> constraints(const CarryScope &scope) {
     for (size_t row = 0; row < rows.size(); ++row)
         found.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), rows.text(row, 3),
                          rows.boolean(row, 4), rows.oid(row, 5), rows.text(row, 6),
-                         rows.oid(row, 7), rows.oid(row, 8)});
+                         rows.oid(row, 7), rows.oid(row, 8), rows.text(row, 9)});
     return found;
 }
 
@@ -84,14 +85,24 @@ class Exclusion final : public Carrier {
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
         const CarryScope other_way = turned_round(scope);
+        const std::string swap = swap_transaction(scope.migration);
         std::vector<Carried> present;
         for (const auto &constraint : constraints(scope)) {
             Carried carried = carried_of(other_way, constraint, Side::new_side);
             carried.keep_old = false;
-            if (const Carried *recorded = same_named(own, carried))
+            const Carried *recorded = same_named(own, carried);
+            const bool is_same =
+                recorded != nullptr && (constraint.made_by == swap || !constraint.parent.empty() ||
+                                        (recorded->shadow_definition == carried.shadow_definition &&
+                                         recorded->timing == carried.timing));
+            if (is_same) {
                 present.push_back(*recorded);
-            else if (!object_of_migration(constraint.name) && reads_present_columns(scope, carried))
-                present.push_back(std::move(carried));
+                continue;
+            }
+            if (!reads_present_columns(scope, carried)) continue;
+            if (recorded != nullptr || has_left_over(scope, constraint.relation, constraint.name))
+                refuse_replaced(scope, constraint.relation, constraint.name);
+            present.push_back(std::move(carried));
         }
         return present;
     }

@@ -393,14 +393,25 @@ class ForeignKey final : public Carrier {
     // Of this carrier, on a present column.
     bool is_newcomer(const CarryScope &scope, const Rows &rows, size_t row,
                      const std::vector<Carried> &own) const {
-        const bool outward = rows.oid(row, 19) == scope.migration.relation;
+        const uint32_t from = rows.oid(row, 19), to = rows.oid(row, 20);
+        const bool outward = from == scope.migration.relation;
         if (outward != outward_ || object_of_migration(rows.text(row, 1))) return false;
-        if (!outward && is_migrated(scope.migration, rows.oid(row, 19))) return false;
         const auto is_it = [&](const Carried &one) { return row_of(scope, rows, one) == row; };
         if (std::any_of(own.begin(), own.end(), is_it)) return false;
-        for (const auto &column : split(rows.text(row, outward ? 6 : 7), '\x01'))
-            for (const auto &mapped : scope.mapping.new_columns)
-                if (mapped.soak_name == column) return true;
+        const bool refers = has_present(scope.migration, from, rows.text(row, 6));
+        const bool is_referred_to = has_present(scope.migration, to, rows.text(row, 7));
+        // The other table of the migration carries it where it has a column of the key.
+        return outward ? refers || is_referred_to : is_referred_to && !refers;
+    }
+
+    static bool has_present(const Migration &migration, uint32_t table,
+                            const std::string &columns) {
+        for (const auto &seen : on_each_table(migration)) {
+            if (seen.relation != table) continue;
+            for (const auto &mapped : load_mapping(seen).new_columns)
+                for (const auto &column : split(columns, '\x01'))
+                    if (mapped.soak_name == column) return true;
+        }
         return false;
     }
 
@@ -412,7 +423,7 @@ class ForeignKey final : public Carrier {
         const Rows leaves = query(
             R"(SELECT c.oid, format('%I.%I', n.nspname, c.relname),
                       CASE WHEN EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.conname = $2)
-                           THEN format('%s_%s_fkey', c.relname, left(md5($2), 8)) ELSE $2 END
+                           THEN format('%s%s_fkey', CASE WHEN octet_length(c.relname) < 45 THEN c.relname || '_' END, left(md5($2), 8)) ELSE $2 END
                  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.oid = ANY ()" ZDM_TREE_OF(
                 "$1::oid") R"() AND c.oid <> $1::oid AND c.relkind <> 'p' ORDER BY 1)",

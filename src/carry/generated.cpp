@@ -122,7 +122,7 @@ class GeneratedColumn final : public Carrier {
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
-        const std::string swap = swap_transaction(scope);
+        const std::string swap = swap_transaction(scope.migration);
         std::vector<Carried> present;
         for (const Side reads : {Side::new_side, Side::old_side})
             for (const auto &generation : generations(scope, names_of(scope, reads))) {

@@ -38,21 +38,38 @@ class Index final : public Carrier {
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (scope.partitioned || !scope.is_paired()) return own;
+        const std::string swap = swap_transaction(scope.migration);
         std::vector<Carried> present;
         const Rows rows = indexes(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
-            if (!rows.boolean(row, 2)) continue;
-            const Carried bare{name(), rows.text(row, 1),
-                               "",     "",
-                               "",     false,
-                               0,      columns_of(pg_class_id, rows.oid(row, 0))};
-            if (const Carried *recorded = same_named(own, bare))
+            const std::string object = rows.text(row, 1);
+            Carried bare{name(), object, "", "",
+                         "",     false,  0,  columns_of(pg_class_id, rows.oid(row, 0))};
+            const Carried *recorded = same_named(own, bare);
+            if (recorded != nullptr && rows.text(row, 4) == swap) {
                 present.push_back(*recorded);
-            else if (!object_of_migration(bare.object) && reads_present_columns(scope, bare))
-                present.push_back(
-                    carried_of(turned_round(scope), rows.oid(row, 0), bare.object, Side::new_side));
+                continue;
+            }
+            if (object_of_migration(object)) {
+                if (recorded != nullptr) present.push_back(*recorded);
+                continue;
+            }
+            if (!rows.boolean(row, 2) || !reads_present_columns(scope, bare)) continue;
+            Carried carried =
+                carried_of(turned_round(scope), rows.oid(row, 0), object, Side::new_side);
+            const bool is_same =
+                recorded != nullptr && recorded->shadow_definition == carried.shadow_definition;
+            if (!is_same && has_left_over(scope, scope.migration.relation, object))
+                refuse_replaced(scope, scope.migration.relation, object);
+            present.push_back(is_same ? *recorded : std::move(carried));
         }
         return present;
+    }
+
+    std::optional<Proof> proof_of_old(const CarryScope &scope,
+                                      const Carried &carried) const override {
+        if (carried.keep_old || !makes_unique_index(carried.definition)) return std::nullopt;
+        return Proof{scope.migration.relation, old_name(scope, carried), true};
     }
 
     std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
@@ -94,7 +111,7 @@ class Index final : public Carrier {
     // Those that back no constraint.
     static Rows indexes(const CarryScope &scope) {
         return query(
-            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique
+            R"(SELECT c.oid, c.relname, i.indisvalid, i.indisunique, c.xmin
                  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                 WHERE i.indrelid = $1::oid
                   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))

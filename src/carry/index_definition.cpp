@@ -1,6 +1,7 @@
 #include "carry/index_definition.hpp"
 
 #include "state/index.hpp"
+#include "state/names.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -213,6 +214,18 @@ void name_index_columns(const std::vector<const CarryScope *> &scopes) {
     rename_index_columns(renames, false);
     // A partitioned one takes its partitions' along, so those come after it.
     if (partitioned) rename_index_columns(renames, true);
+}
+
+void refuse_replaced(const CarryScope &scope, uint32_t relation, const std::string &index) {
+    raise(sqlstate::unsupported, {},
+          "{} cannot be reverted: index {} of {} is another one than at cutover; drop it, SELECT "
+          "zdm.resume({}), and create it again after the revert",
+          described(scope.migration), Identifier(index),
+          quoted_relation(relation).value_or(scope.table), Literal(scope.migration.name));
+}
+
+bool has_left_over(const CarryScope &scope, uint32_t relation, const std::string &index) {
+    return find_index(relation, old_object_name(scope.migration.id, index)).has_value();
 }
 
 void attach_parts(const CarryScope &scope, const Carried &parent,

@@ -42,6 +42,11 @@ void set_unique(const CarryScope &scope, const Carried &carried, const std::stri
 // The server keeps the columns' names of the moment at which an index was built: gives them those
 // that the application knows. After the swap has renamed the columns; ACCESS EXCLUSIVE is held.
 void name_index_columns(const std::vector<const CarryScope *> &scopes);
+// In soak: the old side has kept an index that had this name; what has come under it is another
+// one.
+bool has_left_over(const CarryScope &scope, uint32_t relation, const std::string &index);
+[[noreturn]] void refuse_replaced(const CarryScope &scope, uint32_t relation,
+                                  const std::string &index);
 // Attaches the parts (parts_of) of an index that was created ONLY, with their constraints, which
 // the table's own then has as if it had made them. ACCESS EXCLUSIVE is held.
 void attach_parts(const CarryScope &scope, const Carried &parent,

@@ -38,19 +38,35 @@ class Key final : public Carrier {
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (scope.partitioned || !scope.is_paired()) return own;
+        const std::string swap = swap_transaction(scope.migration);
         std::vector<Carried> present;
         const Rows rows = keys(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
-            const Carried bare{name(), rows.text(row, 1),
-                               "",     "",
-                               "",     false,
-                               0,      columns_of(pg_constraint_id, rows.oid(row, 0))};
-            if (const Carried *recorded = same_named(own, bare))
+            const std::string object = rows.text(row, 1);
+            const Carried bare{name(), object, "", "",
+                               "",     false,  0,  columns_of(pg_constraint_id, rows.oid(row, 0))};
+            const Carried *recorded = same_named(own, bare);
+            if (recorded != nullptr && rows.text(row, 4) == swap) {
                 present.push_back(*recorded);
-            else if (!object_of_migration(bare.object) && reads_present_columns(scope, bare))
-                present.push_back(carried_of(turned_round(scope), rows, row, Side::new_side));
+                continue;
+            }
+            if (!reads_present_columns(scope, bare)) continue;
+            if (!rows.text(row, 3).empty() && !can_be_deferrable(scope.mapping))
+                refuse_replaced(scope, scope.migration.relation, object);
+            Carried carried = carried_of(turned_round(scope), rows, row, Side::new_side);
+            const bool is_same = recorded != nullptr && recorded->timing == carried.timing &&
+                                 recorded->shadow_definition == carried.shadow_definition;
+            if (!is_same && has_left_over(scope, scope.migration.relation, object))
+                refuse_replaced(scope, scope.migration.relation, object);
+            present.push_back(is_same ? *recorded : std::move(carried));
         }
         return present;
+    }
+
+    std::optional<Proof> proof_of_old(const CarryScope &scope,
+                                      const Carried &carried) const override {
+        if (carried.keep_old || !carried.timing.empty()) return std::nullopt;
+        return Proof{scope.migration.relation, old_name(scope, carried), true};
     }
 
     std::vector<Step> prepare(const CarryScope &, const Carried &carried) const override {
@@ -105,7 +121,7 @@ class Key final : public Carrier {
         return query(
             R"(SELECT k.oid, k.conname, k.conindid,
                       CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
-                      || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END
+                      || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END, k.xmin
                  FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
                 WHERE k.conrelid = $1::oid AND k.contype = $2::"char" AND i.indisvalid
                   AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'

@@ -43,7 +43,7 @@ class NamedText final : public Carrier {
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
-        const std::string swap = swap_transaction(scope);
+        const std::string swap = swap_transaction(scope.migration);
         std::vector<Carried> present;
         const Rows rows = texts(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
@@ -132,13 +132,17 @@ class NamedText final : public Carrier {
 
     // The recorded text with the names of soak.
     static std::string in_soak(const CarryScope &scope, const Carried &recorded) {
-        std::string text = recorded.definition;
+        // Behind its own name, and not in strings.
+        const std::string name = quote(Identifier(recorded.object)) + " ";
+        const size_t from = recorded.definition.find(name) + name.size();
+        const std::string head = recorded.definition.substr(0, from);
+        std::string text = recorded.definition.substr(from);
         for (size_t pair = 0; pair < scope.mapping.old_columns.size(); ++pair) {
             const std::string before = quote(Identifier(scope.mapping.old_columns[pair].name)),
                               now = quote(Identifier(scope.mapping.new_columns[pair].soak_name));
             if (before != now) text = with_word(text, before, now);
         }
-        return text;
+        return head + text;
     }
 
     static std::string with_word(const std::string &text, const std::string &word,
@@ -147,9 +151,12 @@ class NamedText final : public Carrier {
             return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '"' || c == '$';
         };
         std::string result;
+        bool in_string = false;
         for (size_t at = 0; at < text.size();) {
+            in_string = in_string != (text[at] == '\'');
             const bool found =
-                text.compare(at, word.size(), word) == 0 && (at == 0 || !is_part(text[at - 1])) &&
+                !in_string && text.compare(at, word.size(), word) == 0 &&
+                (at == 0 || !is_part(text[at - 1])) &&
                 (at + word.size() == text.size() || !is_part(text[at + word.size()]));
             result += found ? other : text.substr(at, 1);
             at += found ? word.size() : 1;

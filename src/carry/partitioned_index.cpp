@@ -31,6 +31,7 @@ struct Node {
     std::string timing;
     bool usable = true;
     uint32_t constraint = 0;
+    std::string made_by;  // xmin of the index
 };
 
 // Those of the table, and those that partitions have for themselves.
@@ -51,7 +52,7 @@ std::vector<Node> tree_of(uint32_t top) {
                   || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,
                   i.indisvalid AND k.contype IS DISTINCT FROM 'x'
                       AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false',
-                  coalesce(k.oid, 0)
+                  coalesce(k.oid, 0), c.xmin
              FROM (SELECT relid::oid, parentrelid::oid, level FROM pg_partition_tree($1::oid::regclass)
                    UNION SELECT oid, NULL, 0 FROM pg_class WHERE oid = $1::oid) t
              JOIN pg_class c ON c.oid = t.relid JOIN pg_index i ON i.indexrelid = c.oid
@@ -63,7 +64,7 @@ std::vector<Node> tree_of(uint32_t top) {
     for (size_t row = 0; row < rows.size(); ++row)
         nodes.push_back({rows.oid(row, 0), rows.text(row, 1), rows.oid(row, 2), rows.text(row, 3),
                          rows.boolean(row, 4), rows.text(row, 5), rows.text(row, 6),
-                         rows.boolean(row, 7), rows.oid(row, 8)});
+                         rows.boolean(row, 7), rows.oid(row, 8), rows.text(row, 9)});
     return nodes;
 }
 
@@ -147,6 +148,14 @@ class PartitionedIndex final : public Carrier {
                                                               : carried.definition))};
     }
 
+    std::optional<Proof> proof_of_old(const CarryScope &scope,
+                                      const Carried &carried) const override {
+        if (!is_leaf(carried) || carried.keep_old || is_deferrable(carried) ||
+            !makes_unique_index(carried.definition))
+            return std::nullopt;
+        return Proof{carried.related, old_name(scope, carried), true};
+    }
+
     std::vector<Step> clean_up(const CarryScope &scope, const Carried &carried) const override {
         if (!is_leaf(carried) || !carried.keep_old) return {};
         return {on_leaf(carried, drop_index_step(scope_of(scope, carried), Phase::done,
@@ -164,11 +173,8 @@ class PartitionedIndex final : public Carrier {
         for (const uint32_t top : top_indexes(scope.migration.relation)) {
             const auto tree = tree_of(top);
             if (find_among(own, tree.back()) == nullptr && !has_come(scope, tree)) continue;
-            for (const auto &node : tree) {
-                const Carried *recorded = find_among(own, node);
-                present.push_back(recorded != nullptr ? *recorded
-                                                      : described(other_way, node, Side::new_side));
-            }
+            for (const auto &node : tree)
+                present.push_back(present_of(scope, other_way, own, node));
         }
         return present;
     }
@@ -259,14 +265,35 @@ class PartitionedIndex final : public Carrier {
     }
 
     static bool has_come(const CarryScope &scope, const std::vector<Node> &tree) {
-        Carried top;
-        top.related = tree.back().table;
-        top.columns = columns_of(pg_class_id, tree.back().index);
-        if (tree.back().constraint != 0)
-            top.columns = columns_of(pg_constraint_id, tree.back().constraint);
-        return !object_of_migration(tree.back().name) && reads_present_columns(scope, top) &&
-               std::all_of(tree.begin(), tree.end(),
-                           [&](const Node &node) { return is_usable(scope, node); });
+        const Node &top = tree.back();
+        if (top.constraint != 0 && top.keyword.empty()) return false;  // exclusion.cpp has it
+        Carried bare;
+        bare.related = top.table;
+        bare.columns = columns_of(pg_class_id, top.index);
+        if (top.constraint != 0) bare.columns = columns_of(pg_constraint_id, top.constraint);
+        if (object_of_migration(top.name) || !reads_present_columns(scope, bare)) return false;
+        for (const auto &node : tree)
+            if (!is_usable(scope, node)) refuse_replaced(scope, node.table, node.name);
+        return true;
+    }
+
+    // As it is recorded, but where it belongs by now; it may have been adopted since.
+    static Carried present_of(const CarryScope &scope, const CarryScope &other_way,
+                              const std::vector<Carried> &own, const Node &node) {
+        Carried carried = described(other_way, node, Side::new_side);
+        const Carried *recorded = find_among(own, node);
+        const bool is_same =
+            recorded != nullptr && (node.made_by == swap_transaction(scope.migration) ||
+                                    recorded->shadow_definition == carried.shadow_definition);
+        if (!is_same) {
+            if (has_left_over(scope, node.table, node.name))
+                refuse_replaced(scope, node.table, node.name);
+            return carried;
+        }
+        Carried same = *recorded;
+        same.parent = carried.parent;
+        same.timing = carried.timing;
+        return same;
     }
 
     static bool is_leaf(const Carried &carried) {

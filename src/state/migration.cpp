@@ -1,5 +1,6 @@
 #include "state/migration.hpp"
 
+#include "state/names.hpp"
 #include "state/event.hpp"
 #include "state/unsynced_write.hpp"
 
@@ -132,6 +133,21 @@ bool has_table(const Migration &migration, uint32_t relation) {
                            OR m.relation IN (SELECT relid FROM pg_catalog.pg_partition_ancestors($2::oid::regclass))))",
                 {migration.id, relation})
                 .empty();
+}
+
+void note_swap(const Migration &migration) {
+    catalog(
+        R"(UPDATE zdm.migrated_table m SET swap_xmin = t.xmin FROM pg_catalog.pg_trigger t
+            WHERE m.migration = $1::bigint AND t.tgrelid = m.relation AND t.tgname = $2)",
+        {migration.id, sync_trigger_name(migration.id)});
+}
+
+std::string swap_transaction(const Migration &migration) {
+    const Rows rows = catalog(
+        "SELECT swap_xmin FROM zdm.migrated_table WHERE migration = $1::bigint AND relation = "
+        "$2::oid",
+        {migration.id, migration.relation});
+    return rows.empty() ? "" : rows.text(0, 0);
 }
 
 Migration on_table(const Migration &migration, uint32_t relation) {

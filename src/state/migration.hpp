@@ -48,6 +48,10 @@ std::vector<Migration> unfinished_migrations();
 // A migration as each of its tables sees it: relation, relation_name and owner are that table's.
 // By OID, which is the order in which their locks are taken.
 std::vector<Migration> on_each_table(const Migration &migration);
+// In the swap's transaction, when it has made the sync triggers. A row of a catalog with that xmin
+// is as the swap has made it; "" where there was none.
+void note_swap(const Migration &migration);
+std::string swap_transaction(const Migration &migration);
 // Whether that is one of them or, at this moment, a partition of one.
 bool has_table(const Migration &migration, uint32_t relation);
 // One of them, or a table outside whose foreign key refers to one; 0: the migration's own. Raises

@@ -178,6 +178,7 @@ class Swap final : public StepKind {
                                               "what was built to prove the new side is gone");
             exchange(tables, true);
             note_sync_triggers(turn.migration);
+            note_swap(turn.migration);
             // Its way to soak is nothing; from now on its undo is the first half of revert.
             for (const auto &other : load_steps(turn.migration.id))
                 if (other.kind == "reinstate") set_step_state(turn.migration, other, "done");

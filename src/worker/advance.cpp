@@ -22,13 +22,15 @@ struct Move {
 bool began(const Step &step) { return step.state != "pending" && step.state != "undone"; }
 
 // The plan is walked forward to the target; back through soak's steps for revert; back through
-// those before for abort (which there is no way to from soak, so none of soak's has taken effect,
-// however often it was tried).
+// those before for abort (which there is no way to from soak, so of soak's steps none has taken
+// effect, however often it was tried, but the foreign keys that a cutover has put up).
 Move next_move(const Migration &migration, const std::vector<Step> &steps) {
     const bool reverting = migration.phase == Phase::soak && migration.target == Phase::ready;
     if (migration.target == Phase::aborted || reverting) {
         for (auto step = steps.rbegin(); step != steps.rend(); ++step)
-            if (began(*step) && reverting == (step->phase >= Phase::soak)) return {*step, true};
+            if (began(*step) && (reverting == (step->phase >= Phase::soak) ||
+                                 (!reverting && step->kind == "add_foreign_key")))
+                return {*step, true};
         return {std::nullopt, true};
     }
     for (const auto &step : steps)
