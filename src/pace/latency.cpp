@@ -1,4 +1,4 @@
-// latency: how long others' statements take while we work, against how long they take while we
+// latency: how long others' transactions take while we work, against how long they take while we
 // rest. The only signal that says what an application notices, whatever the reason.
 //
 // What a busy server can spare (foreground.cpp) is a careful guess; this corrects it. It answers
@@ -50,7 +50,7 @@ class Latency final : public Signal {
         Reading reading;
         reading.correction = history.value;
         reading.text = fmt::format(
-            "p{} of others' statements {:.2f} ms beside it, {:.2f} ms "
+            "p{} of others' transactions {:.2f} ms beside it, {:.2f} ms "
             "without (zdm.max_latency_ratio {:g})",
             latest.percentile, latest.active_ms, latest.quiet_ms, limit);
         return reading;

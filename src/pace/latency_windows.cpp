@@ -17,7 +17,7 @@ constexpr double settle_ms = 100;
 constexpr double overdue_ms = 2000;
 
 // In an active window. With fewer there is nobody to be disturbed, nor anything to compare.
-constexpr double least_statements = 100;
+constexpr double least_transactions = 100;
 // So many make a percentile of that, in either kind of window.
 constexpr double for_95th = 400, for_99th = 2000;
 // Older ones fade in favour of newer ones above this: what is true of active windows changes with
@@ -68,15 +68,15 @@ void LatencyWindows::tick(double now_ms) {
     }
     std::array<uint32_t, ZDM_LATENCY_BUCKETS> taken;
     zdm_latency_take(kind_, taken.data());
-    const double statements = std::accumulate(taken.begin(), taken.end(), 0.0);
+    const double transactions = std::accumulate(taken.begin(), taken.end(), 0.0);
     Counts &counts = counts_[kind_];
     const double most = kind_ == ZDM_QUIET ? kept_quiet : kept_active;
     const double kept =
-        std::min(1.0, std::max(most - statements, 0.0) / std::max(total(counts), 1.0));
+        std::min(1.0, std::max(most - transactions, 0.0) / std::max(total(counts), 1.0));
     for (size_t bucket = 0; bucket < counts.size(); ++bucket)
         counts[bucket] = counts[bucket] * kept + taken[bucket];
     if (kind_ == ZDM_QUIET) compare();
-    const bool worth_a_rest = kind_ == ZDM_ACTIVE && statements >= least_statements;
+    const bool worth_a_rest = kind_ == ZDM_ACTIVE && transactions >= least_transactions;
     if (kind_ == ZDM_ACTIVE && !worth_a_rest) forget();
     open(worth_a_rest ? ZDM_QUIET : ZDM_ACTIVE, now_ms);
 }

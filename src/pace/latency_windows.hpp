@@ -1,4 +1,4 @@
-// What the application's statements notice of our passes: their latency while passes work, against
+// What the application's transactions notice of our passes: their latency while passes work, against
 // that while all passes rest for a moment. With shared_preload_libraries, see pg/latency.c.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace zdm {
 
-// Of the same percentile, the 99th where there were statements enough, else the 95th.
+// Of the same percentile, the 99th where there were transactions enough, else the 95th.
 struct LatencyComparison {
     int percentile = 99;
     double active_ms = 0;

@@ -1,9 +1,10 @@
 /*
- * latency.c - with shared_preload_libraries = 'zdm': how long statements and commits of clients
- * take, counted by duration in shared memory, while a pass over a table wants to know.
+ * latency.c - with shared_preload_libraries = 'zdm': how long clients' transactions take here
+ * (their statements and the commit, not what the client does in between), counted by duration in
+ * shared memory, while a pass over a table wants to know.
  *
  * One worker of the server, the conductor, opens one window after the other: in an active one the
- * passes work, in a quiet one they rest. A statement counts where it began and ended in the same
+ * passes work, in a quiet one they rest. A transaction counts where all of it was in the same
  * window, so that a quiet window has nothing of ours. While there is no window, all that this costs
  * a statement is the look at one word of shared memory.
  */
@@ -37,7 +38,15 @@ typedef struct Stopwatch {
     uint64 began_us;
 } Stopwatch;
 
+/* What the transaction under way has taken. */
+typedef struct Spent {
+    uint64 us;
+    uint32 number;
+    bool is_of_one; /* all that was measured of it */
+} Spent;
+
 static Latencies *latencies = NULL;
+static Spent spent = {0, 0, true};
 static int statement_depth = 0;
 static Stopwatch commit_watch = {false, 0, 0};
 
@@ -88,16 +97,24 @@ static Stopwatch start_watch(void) {
 static void stop_watch(const Stopwatch *watch) {
     uint64 now = now_us();
 
-    if (!watch->running || pg_atomic_read_u32(&latencies->number) != watch->number ||
+    if (spent.us == 0) spent.number = watch->number;
+    if (!watch->running || spent.number != watch->number ||
+        pg_atomic_read_u32(&latencies->number) != watch->number ||
         now > pg_atomic_read_u64(&latencies->ends_us))
-        return;
-    (void)pg_atomic_fetch_add_u32(
-        &latencies->counts[pg_atomic_read_u32(&latencies->kind)][bucket_of(now - watch->began_us)],
-        1);
+        spent.is_of_one = false;
+    else
+        spent.us += Max(now - watch->began_us, 1);
+}
+
+static void count_transaction(void) {
+    if (spent.us > 0 && spent.is_of_one && pg_atomic_read_u32(&latencies->number) == spent.number)
+        (void)pg_atomic_fetch_add_u32(
+            &latencies->counts[pg_atomic_read_u32(&latencies->kind)][bucket_of(spent.us)], 1);
 }
 
 static void run_measured(ZDM_EXECUTOR_RUN_PARAMETERS) {
-    Stopwatch watch = statement_depth == 0 ? start_watch() : (Stopwatch){false, 0, 0};
+    const bool outermost = statement_depth == 0;
+    Stopwatch watch = outermost ? start_watch() : (Stopwatch){false, 0, 0};
 
     statement_depth++;
     PG_TRY();
@@ -110,7 +127,7 @@ static void run_measured(ZDM_EXECUTOR_RUN_PARAMETERS) {
     PG_FINALLY();
     { statement_depth--; }
     PG_END_TRY();
-    if (watch.running) stop_watch(&watch);
+    if (outermost && MyBackendType == B_BACKEND) stop_watch(&watch);
 }
 
 static void executor_run(ZDM_EXECUTOR_RUN_PARAMETERS) {
@@ -128,11 +145,24 @@ static void executor_run(ZDM_EXECUTOR_RUN_PARAMETERS) {
 
 /* A commit is where a client waits for the disk. One that has written nothing waits for nothing. */
 static void transaction_event(XactEvent event, void *arg) {
-    if (event == XACT_EVENT_PRE_COMMIT && TransactionIdIsValid(GetTopTransactionIdIfAny()))
-        commit_watch = start_watch();
-    else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT) {
-        if (event == XACT_EVENT_COMMIT && commit_watch.running) stop_watch(&commit_watch);
-        commit_watch.running = false;
+    if (latencies == NULL) return;
+    switch (event) {
+        case XACT_EVENT_PRE_COMMIT:
+            if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) break;
+            commit_watch = start_watch();
+            if (!commit_watch.running) spent.is_of_one = false;
+            break;
+        case XACT_EVENT_COMMIT:
+            if (commit_watch.running) stop_watch(&commit_watch);
+            count_transaction();
+            /* fall through */
+        case XACT_EVENT_ABORT:
+        case XACT_EVENT_PREPARE:
+            commit_watch.running = false;
+            spent = (Spent){0, 0, true};
+            break;
+        default:
+            break;
     }
 }
 

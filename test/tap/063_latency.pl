@@ -1,4 +1,4 @@
-# What others' statements notice is measured in place: passes rest for half a second now and then, and the latency of
+# What others' transactions notice is measured in place: passes rest for half a second now and then, and the latency of
 # statements beside a pass is held against that without. Above zdm.max_latency_ratio the pass slows down.
 use strict;
 use warnings;
@@ -39,7 +39,7 @@ value("$limits SET zdm.max_latency_ratio = 0.01; SET zdm.max_wal_rate = '4MB'; S
 until_true(q{SELECT duty < 0.2 FROM zdm.pacing p JOIN zdm.migration m ON m.id = p.migration AND m.phase = 'backfill'}, 'slower and slower while the ratio is above its limit');
 until_true(q{SELECT EXISTS (SELECT FROM zdm.status WHERE name = 'm' AND phase = 'backfill' AND throttled_by LIKE 'p%')}, 'status names it');
 like(value(q{SELECT throttled_by FROM zdm.status WHERE name = 'm' AND phase = 'backfill'}),
-    qr/^p9[59] of others' statements [0-9.]+ ms beside it, [0-9.]+ ms without \(zdm\.max_latency_ratio 0\.01\)$/, 'with both values and the setting');
+    qr/^p9[59] of others' transactions [0-9.]+ ms beside it, [0-9.]+ ms without \(zdm\.max_latency_ratio 0\.01\)$/, 'with both values and the setting');
 
 # --- The conductor is ended in mid-window: the next one measures, and nobody rests for ever.
 my ($worker) = value(q{SELECT zdm.worker_pid()});
