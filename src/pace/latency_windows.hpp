@@ -1,5 +1,5 @@
-// What the application's transactions notice of our passes: their latency while passes work, against
-// that while all passes rest for a moment. With shared_preload_libraries, see pg/latency.c.
+// What the application's transactions notice of our passes: their latency while passes work,
+// against that while all passes rest for a moment. With shared_preload_libraries, see pg/latency.c.
 #pragma once
 
 #include <array>
