@@ -69,15 +69,19 @@ CarryScope turned_round(const CarryScope &scope) {
     return other_way;
 }
 
-bool reads_present_columns(const CarryScope &scope, const Carried &carried) {
+CarryScope as_before(CarryScope scope) {
+    scope.soak_names = false;
+    return scope;
+}
+
+bool reads_present_columns(const CarryScope &scope, uint32_t relation, const std::string &columns) {
     std::vector<std::string> names;
     for (const auto &column : scope.mapping.new_columns) names.push_back(column.soak_name);
     return !query(
                 R"(SELECT FROM pg_attribute
                     WHERE attrelid = $1::oid AND attname = ANY (string_to_array($2, E'\x01'))
                       AND format('%s.%s', attrelid, attnum) = ANY (string_to_array($3, ' ')))",
-                {relation_of(scope, carried), fmt::format("{}", fmt::join(names, "\x01")),
-                 carried.columns})
+                {relation, fmt::format("{}", fmt::join(names, "\x01")), columns})
                 .empty();
 }
 
@@ -88,9 +92,10 @@ Carried followed(const Carried *recorded, bool untouched, const std::function<Ca
     return carried;
 }
 
-const Carried *same_named(const std::vector<Carried> &among, const Carried &carried) {
+const Carried *same_named(const std::vector<Carried> &among, const std::string &object,
+                          uint32_t related) {
     for (const auto &one : among)
-        if (one.has_same_name(carried)) return &one;
+        if (one.object == object && one.related == related) return &one;
     return nullptr;
 }
 
@@ -322,6 +327,16 @@ std::string rebound(const CarryScope &scope, const std::string &expression, Side
             "after cutover",
             described(scope), object, error->what());
     return with_parameters(text, replacements);
+}
+
+bool gives_in_soak(const CarryScope &scope, const std::string &expression,
+                   const std::string &present, const std::string &object,
+                   const Generated &generated) {
+    std::string now;
+    const auto error = attempt({"42703", sqlstate::unsupported}, [&] {
+        now = rebound(as_before(scope), expression, Side::new_side, Names::soak, object, generated);
+    });
+    return !error && now == present;
 }
 
 Identifier column_of(const CarryScope &scope, Side side, const std::string &old_column) {

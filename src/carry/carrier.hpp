@@ -54,16 +54,19 @@ CarryScope scope_of(const CarryScope &table, const Carried &carried);
 // Steps that work on that scope's table.
 std::vector<Step> on(const CarryScope &scope, std::vector<Step> steps);
 
-// In soak: the scope as it would be if the present columns were the old ones; whether something
-// reads present columns (Carried::columns).
+// In soak: the scope as it would be if the present columns were the old ones; as it was before
+// cutover, for texts of then; whether something on the table or a partition reads present columns
+// (as in Carried::columns).
 CarryScope turned_round(const CarryScope &scope);
-bool reads_present_columns(const CarryScope &scope, const Carried &carried);
+CarryScope as_before(CarryScope scope);
+bool reads_present_columns(const CarryScope &scope, uint32_t relation, const std::string &columns);
 // What `now` makes of a text that has changed since cutover, as far as can be told. Where it cannot
 // (ZD004), and nobody has touched it, what was recorded.
 Carried followed(const Carried *recorded, bool untouched, const std::function<Carried()> &now);
 
-// The one of that name; null where there is none.
-const Carried *same_named(const std::vector<Carried> &among, const Carried &carried);
+// The one of that name, among those of one carrier; null where there is none.
+const Carried *same_named(const std::vector<Carried> &among, const std::string &object,
+                          uint32_t related = 0);
 
 inline Side other_side(Side side) {
     return side == Side::old_side ? Side::new_side : Side::old_side;
@@ -202,6 +205,12 @@ struct Generated {
 };
 std::string rebound(const CarryScope &scope, const std::string &expression, Side side, Names names,
                     const std::string &object, const Generated &generated = {});
+
+// In soak: whether an expression of before cutover gives this one over the present columns. Where
+// that cannot be said of them any more, it does not.
+bool gives_in_soak(const CarryScope &scope, const std::string &expression,
+                   const std::string &present, const std::string &object,
+                   const Generated &generated);
 
 // Of a pair, which is named by its old column's name before cutover: the column of that side under
 // its name of this moment, ready for SQL. Raises 42703 for any other name.

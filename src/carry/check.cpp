@@ -2,7 +2,6 @@
 // the old name from cutover on. The old column is set free; revert proves its condition again
 // first. Those that a partition has for itself too.
 #include "carry/carrier.hpp"
-#include "core/transaction.hpp"
 #include "state/names.hpp"
 
 #include "core/no_postgres.hpp"
@@ -33,12 +32,13 @@ class Check final : public Carrier {
         std::vector<Carried> present;
         for (const auto &constraint : constraints(scope)) {
             const Carried carried = bare(scope, constraint);
-            const Carried *recorded = same_named(own, carried);
+            const Carried *recorded = same_named(own, carried.object, carried.related);
             // What another migration has built changes and goes with that one.
             const bool is_others = object_of_migration(constraint.name).has_value();
             if (recorded != nullptr && (is_others || is_as_put_on(scope, *recorded, constraint)))
                 present.push_back(*recorded);
-            else if (!is_others && reads_present_columns(scope, carried))
+            else if (!is_others &&
+                     reads_present_columns(scope, constraint.relation, carried.columns))
                 present.push_back(followed(recorded, constraint.made_by == swap,
                                            [&] { return newcomer_of(scope, constraint); }));
         }
@@ -57,8 +57,7 @@ class Check final : public Carrier {
 
     std::vector<Step> reinstate(const CarryScope &scope, const Carried &carried) const override {
         // The stored condition speaks of the old column by its name before cutover.
-        CarryScope before = scope_of(scope, carried);
-        before.soak_names = false;
+        const CarryScope before = as_before(scope_of(scope, carried));
         const std::string condition =
             rebound(before, carried.definition, Side::old_side, Names::soak,
                     fmt::format("constraint {}", Identifier(carried.object)));
@@ -137,18 +136,11 @@ class Check final : public Carrier {
         return carried;
     }
 
-    // Where that cannot be said of the present columns any more, it was changed.
     static bool is_as_put_on(const CarryScope &scope, const Carried &recorded,
                              const Constraint &constraint) {
-        std::string condition;
-        CarryScope before = scope;
-        before.soak_names = false;
-        const auto error = attempt({"42703", sqlstate::unsupported}, [&] {
-            condition = rebound(before, recorded.definition, Side::new_side, Names::soak,
-                                object_of(constraint), {constraint.relation});
-        });
-        return !error && condition == constraint.condition &&
-               suffix_of(recorded) == constraint.suffix;
+        return suffix_of(recorded) == constraint.suffix &&
+               gives_in_soak(scope, recorded.definition, constraint.condition,
+                             object_of(constraint), {constraint.relation});
     }
 
     static std::string counterpart_of(const CarryScope &scope, const Constraint &constraint) {

@@ -27,7 +27,7 @@ class Default final : public Carrier {
         std::vector<Dependent> nobody;
         auto present = defaults(scope, Side::new_side, nobody);
         for (auto &carried : present) {
-            const Carried *recorded = same_named(own, carried);
+            const Carried *recorded = same_named(own, carried.object, carried.related);
             if (recorded != nullptr && as_put_on(scope, *recorded) == carried.definition)
                 carried = *recorded;
         }

@@ -37,8 +37,8 @@ struct Constraint {
 // Of the table and of single partitions, or of leaves that have them from above; not those of
 // partitioned tables, which have no rows (partitioned_exclusion.cpp).
 std::vector<Constraint> constraints(const CarryScope &scope) {
-    const Rows rows = query(R"(SELECT k.oid, k.conname, k.conindid, )" + exclusion_timing +
-                                R"(, i.indexprs IS NULL AND i.indpred IS NULL, k.conrelid,
+    const Rows rows = query("SELECT k.oid, k.conname, k.conindid, " ZDM_EXCLUSION_TIMING_OF(
+                                "k") R"(, i.indexprs IS NULL AND i.indpred IS NULL, k.conrelid,
                   (SELECT x.indrelid || '.' || p.relname FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
                      JOIN pg_index x ON x.indexrelid = p.oid WHERE h.inhrelid = k.conindid),
                   coalesce(tk.oid, k.oid), top.index, k.xmin
@@ -90,7 +90,7 @@ class Exclusion final : public Carrier {
         for (const auto &constraint : constraints(scope)) {
             Carried carried = carried_of(other_way, constraint, Side::new_side);
             carried.keep_old = false;
-            const Carried *recorded = same_named(own, carried);
+            const Carried *recorded = same_named(own, carried.object, carried.related);
             const bool is_same =
                 recorded != nullptr && (constraint.made_by == swap || !constraint.parent.empty() ||
                                         (recorded->shadow_definition == carried.shadow_definition &&
@@ -99,7 +99,7 @@ class Exclusion final : public Carrier {
                 present.push_back(*recorded);
                 continue;
             }
-            if (!reads_present_columns(scope, carried)) continue;
+            if (!reads_present_columns(scope, constraint.relation, carried.columns)) continue;
             if (recorded != nullptr || has_left_over(scope, constraint.relation, constraint.name))
                 refuse_replaced(scope, constraint.relation, constraint.name);
             present.push_back(std::move(carried));
@@ -269,11 +269,6 @@ class Exclusion final : public Carrier {
 } const exclusion_carrier;
 
 }  // namespace
-
-const std::string exclusion_timing =
-    R"(array_to_string(k.conexclop, ' ')
-       || CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
-       || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END)";
 
 std::vector<uint32_t> exclusion_operators(const Carried &carried) {
     std::vector<uint32_t> operators;

@@ -7,6 +7,10 @@
 
 #include "carry/carrier.hpp"
 
+// Carried::timing of a constraint, in a statement: the operators, and what stands behind them.
+#define ZDM_EXCLUSION_TIMING_OF(constraint) \
+    "array_to_string(" constraint ".conexclop, ' ') || " ZDM_TIMING_OF(constraint)
+
 namespace zdm {
 
 // object: the index, which is valid, and the constraint that it becomes. The second compares all
@@ -14,8 +18,6 @@ namespace zdm {
 constexpr const char *enforce_exclusion_step = "enforce_exclusion";
 constexpr const char *validate_exclusion_step = "validate_exclusion";
 
-// Carried::timing of a constraint k, in a statement: the operators, and what stands behind them.
-extern const std::string exclusion_timing;
 // One for each key; for the types of the old columns.
 std::vector<uint32_t> exclusion_operators(const Carried &carried);
 

@@ -16,7 +16,6 @@
 
 #include "carry/generated.hpp"
 #include "carry/index_definition.hpp"
-#include "core/transaction.hpp"
 #include "state/index.hpp"
 #include "state/names.hpp"
 
@@ -275,21 +274,13 @@ class GeneratedColumn final : public Carrier {
 
     static const Carried *find_among(const CarryScope &scope, const std::vector<Carried> &known,
                                      const Generation &generation) {
-        for (const auto &one : known)
-            if (one.object == generation.column && relation_of(scope, one) == generation.relation)
-                return &one;
-        return nullptr;
+        return same_named(known, generation.column, partition_of(scope, generation.relation));
     }
 
-    // Where that cannot be said of the present columns any more, it was changed.
     static bool is_as_put_on(const CarryScope &scope, const Carried &recorded,
                              const Generation &generation) {
-        std::string expression;
-        const auto error = attempt({"42703", sqlstate::unsupported}, [&] {
-            expression = rebound(as_before(scope), recorded.definition, Side::new_side, Names::soak,
-                                 generation.object(), generation.position());
-        });
-        return !error && expression == generation.expression;
+        return gives_in_soak(scope, recorded.definition, generation.expression, generation.object(),
+                             generation.position());
     }
 
     static bool is_guarded(const Carried &carried) { return !carried.shadow.empty(); }
@@ -306,12 +297,6 @@ class GeneratedColumn final : public Carrier {
     static std::string table_of(const CarryScope &scope, const Carried &carried) {
         if (carried.related == 0) return scope.table;
         return quoted_relation(carried.related).value_or("a partition that is gone");
-    }
-
-    // The stored expression speaks of the old column by its name before cutover.
-    static CarryScope as_before(CarryScope scope) {
-        scope.soak_names = false;
-        return scope;
     }
 
     // In soak.

@@ -43,25 +43,21 @@ class Index final : public Carrier {
         const Rows rows = indexes(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
             const std::string object = rows.text(row, 1);
-            Carried bare{name(), object, "", "",
-                         "",     false,  0,  columns_of(pg_class_id, rows.oid(row, 0))};
-            const Carried *recorded = same_named(own, bare);
-            if (recorded != nullptr && rows.text(row, 4) == swap) {
+            const Carried *recorded = same_named(own, object);
+            const bool is_others = object_of_migration(object).has_value();
+            if (recorded != nullptr && (rows.text(row, 4) == swap || is_others)) {
                 present.push_back(*recorded);
                 continue;
             }
-            if (object_of_migration(object)) {
-                if (recorded != nullptr) present.push_back(*recorded);
+            if (is_others || !rows.boolean(row, 2) ||
+                !reads_present_columns(scope, scope.migration.relation,
+                                       columns_of(pg_class_id, rows.oid(row, 0))))
                 continue;
-            }
-            if (!rows.boolean(row, 2) || !reads_present_columns(scope, bare)) continue;
             Carried carried =
                 carried_of(turned_round(scope), rows.oid(row, 0), object, Side::new_side);
             const bool is_same =
                 recorded != nullptr && recorded->shadow_definition == carried.shadow_definition;
-            if (!is_same && has_left_over(scope, scope.migration.relation, object))
-                refuse_replaced(scope, scope.migration.relation, object);
-            present.push_back(is_same ? *recorded : std::move(carried));
+            present.push_back(recorded_or_new(scope, recorded, is_same, std::move(carried)));
         }
         return present;
     }

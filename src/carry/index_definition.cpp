@@ -132,11 +132,7 @@ Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &in
 void set_unique(const CarryScope &scope, const Carried &carried, const std::string &index,
                 bool unique) {
     if (!makes_unique_index(carried.definition)) return;
-    const auto found = find_index(scope.migration.relation, index);
-    if (!found)
-        raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
-              described(scope.migration), Identifier(index));
-    check(zdm_index_set_unique(found->oid, unique));
+    check(zdm_index_set_unique(index_there(scope, scope.migration.relation, index).oid, unique));
 }
 
 namespace {
@@ -228,21 +224,42 @@ bool has_left_over(const CarryScope &scope, uint32_t relation, const std::string
     return find_index(relation, old_object_name(scope.migration.id, index)).has_value();
 }
 
+Carried recorded_or_new(const CarryScope &scope, const Carried *recorded, bool is_same,
+                        Carried present) {
+    if (is_same) return *recorded;
+    const uint32_t relation = relation_of(scope, present);
+    if (has_left_over(scope, relation, present.object))
+        refuse_replaced(scope, relation, present.object);
+    return present;
+}
+
+Index index_there(const CarryScope &scope, uint32_t relation, const std::string &name) {
+    auto found = find_index(relation, name);
+    if (!found)
+        raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
+              described(scope.migration), Identifier(name));
+    return std::move(*found);
+}
+
+void detach_parts(uint32_t index) {
+    const auto parts =
+        catalog("SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid ORDER BY 1", {index})
+            .oids();
+    for (const uint32_t part : parts) check(zdm_index_detach(part));
+}
+
 void attach_parts(const CarryScope &scope, const Carried &parent,
                   const std::vector<std::string> &carriers) {
-    const auto whole = find_index(parent.related, parent.object);
-    if (!whole)
-        raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
-              described(scope.migration), Identifier(parent.object));
+    const Index whole = index_there(scope, parent.related, parent.object);
     for (const auto &carrier : carriers)
         for (const auto &part : parts_of(scope.migration, carrier, parent))
-            query(fmt::format("ALTER INDEX {} ATTACH PARTITION {}.{}", whole->quoted,
+            query(fmt::format("ALTER INDEX {} ATTACH PARTITION {}.{}", whole.quoted,
                               scope_of(scope, part).schema, Identifier(part.object)));
     catalog(R"(UPDATE pg_catalog.pg_constraint k SET connoinherit = false
                  FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_index i ON i.indexrelid = h.inhrelid
                 WHERE h.inhparent = $1::oid AND k.conrelid = i.indrelid AND k.conindid = i.indexrelid
                   AND k.conparentid <> 0 AND k.connoinherit)",
-            {whole->oid});
+            {whole.oid});
 }
 
 void rename_index(const CarryScope &scope, const std::string &from, const std::string &to) {

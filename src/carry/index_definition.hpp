@@ -4,6 +4,13 @@
 #include <string>
 
 #include "carry/carrier.hpp"
+#include "state/index.hpp"
+
+// In a statement: what stands behind a constraint's columns.
+#define ZDM_TIMING_OF(constraint)                    \
+    "CASE WHEN " constraint                          \
+    ".condeferrable THEN ' DEFERRABLE' ELSE '' END " \
+    "|| CASE WHEN " constraint ".condeferred THEN ' INITIALLY DEFERRED' ELSE '' END"
 
 namespace zdm {
 
@@ -42,8 +49,10 @@ void set_unique(const CarryScope &scope, const Carried &carried, const std::stri
 // The server keeps the columns' names of the moment at which an index was built: gives them those
 // that the application knows. After the swap has renamed the columns; ACCESS EXCLUSIVE is held.
 void name_index_columns(const std::vector<const CarryScope *> &scopes);
-// In soak: the old side has kept an index that had this name; what has come under it is another
-// one.
+// In soak: of an index that is as it was put on, what was recorded; else what it would have been
+// before cutover. Raises where the old side has kept another one that had its name.
+Carried recorded_or_new(const CarryScope &scope, const Carried *recorded, bool is_same,
+                        Carried present);
 bool has_left_over(const CarryScope &scope, uint32_t relation, const std::string &index);
 [[noreturn]] void refuse_replaced(const CarryScope &scope, uint32_t relation,
                                   const std::string &index);
@@ -51,6 +60,9 @@ bool has_left_over(const CarryScope &scope, uint32_t relation, const std::string
 // the table's own then has as if it had made them. ACCESS EXCLUSIVE is held.
 void attach_parts(const CarryScope &scope, const Carried &parent,
                   const std::vector<std::string> &carriers);
+void detach_parts(uint32_t index);
+// Raises where there is none any more.
+Index index_there(const CarryScope &scope, uint32_t relation, const std::string &name);
 void rename_index(const CarryScope &scope, const std::string &from, const std::string &to);
 
 }  // namespace zdm

@@ -43,22 +43,20 @@ class Key final : public Carrier {
         const Rows rows = keys(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
             const std::string object = rows.text(row, 1);
-            const Carried bare{name(), object, "", "",
-                               "",     false,  0,  columns_of(pg_constraint_id, rows.oid(row, 0))};
-            const Carried *recorded = same_named(own, bare);
+            const Carried *recorded = same_named(own, object);
             if (recorded != nullptr && rows.text(row, 4) == swap) {
                 present.push_back(*recorded);
                 continue;
             }
-            if (!reads_present_columns(scope, bare)) continue;
+            if (!reads_present_columns(scope, scope.migration.relation,
+                                       columns_of(pg_constraint_id, rows.oid(row, 0))))
+                continue;
             if (!rows.text(row, 3).empty() && !can_be_deferrable(scope.mapping))
                 refuse_replaced(scope, scope.migration.relation, object);
             Carried carried = carried_of(turned_round(scope), rows, row, Side::new_side);
             const bool is_same = recorded != nullptr && recorded->timing == carried.timing &&
                                  recorded->shadow_definition == carried.shadow_definition;
-            if (!is_same && has_left_over(scope, scope.migration.relation, object))
-                refuse_replaced(scope, scope.migration.relation, object);
-            present.push_back(is_same ? *recorded : std::move(carried));
+            present.push_back(recorded_or_new(scope, recorded, is_same, std::move(carried)));
         }
         return present;
     }
@@ -118,15 +116,12 @@ class Key final : public Carrier {
 
   private:
     Rows keys(const CarryScope &scope) const {
-        return query(
-            R"(SELECT k.oid, k.conname, k.conindid,
-                      CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
-                      || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END, k.xmin
+        return query("SELECT k.oid, k.conname, k.conindid, " ZDM_TIMING_OF("k") R"(, k.xmin
                  FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
                 WHERE k.conrelid = $1::oid AND k.contype = $2::"char" AND i.indisvalid
                   AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
                 ORDER BY k.conname)",
-            {scope.migration.relation, contype_});
+                     {scope.migration.relation, contype_});
     }
 
     Carried carried_of(const CarryScope &scope, const Rows &rows, size_t row, Side old_side) const {

@@ -37,10 +37,7 @@ class Mark final : public Carrier {
                                       std::vector<Carried> own) const override {
         if (!scope.is_paired()) return own;
         return marks(scope, [&](const Rows &rows, size_t row) {
-            Carried bare;
-            bare.related = partition_of(scope, rows.oid(row, 3));
-            bare.columns = rows.text(row, 5);
-            return reads_present_columns(scope, bare);
+            return reads_present_columns(scope, rows.oid(row, 3), rows.text(row, 5));
         });
     }
 

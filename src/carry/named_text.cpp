@@ -48,14 +48,14 @@ class NamedText final : public Carrier {
         const Rows rows = texts(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
             Carried carried = carried_of(scope, rows, row);
-            const Carried *recorded = same_named(own, carried);
+            const Carried *recorded = same_named(own, carried.object, carried.related);
             const bool untouched = rows.text(row, 8) == swap;
             if (recorded != nullptr && (in_soak(scope, *recorded) == carried.definition ||
                                         (untouched && !can_be_turned(scope, carried)))) {
                 present.push_back(*recorded);
                 continue;
             }
-            if (!reads_present_columns(scope, carried)) continue;
+            if (!reads_present_columns(scope, rows.oid(row, 5), carried.columns)) continue;
             if (!scope.keeps_names()) {
                 if (recorded != nullptr) refuse_changed(scope, carried);
                 continue;

@@ -5,7 +5,6 @@
 #include "carry/exclusion.hpp"
 
 #include "carry/index_definition.hpp"
-#include "state/index.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -40,24 +39,16 @@ class PartitionedExclusion final : public Carrier {
         const Rows rows = constraints(scope);
         for (size_t row = 0; row < rows.size(); ++row) {
             Carried carried = carried_of(other_way, rows, row, Side::new_side);
-            if (const Carried *recorded = same_named(own, carried))
+            if (const Carried *recorded = same_named(own, carried.object, carried.related))
                 present.push_back(*recorded);
-            else if (reads_present_columns(scope, carried))
+            else if (reads_present_columns(scope, carried.related, carried.columns))
                 present.push_back(std::move(carried));
         }
         return present;
     }
 
     void take_off(const CarryScope &scope, const Carried &carried, Side) const override {
-        const auto index = find_index(carried.related, carried.object);
-        if (!index)
-            raise(sqlstate::undefined_object, {}, "{}: there is no index {} any more",
-                  described(scope.migration), Identifier(carried.object));
-        for (const uint32_t part : query("SELECT inhrelid FROM pg_inherits WHERE inhparent = "
-                                         "$1::oid ORDER BY 1",
-                                         {index->oid})
-                                       .oids())
-            check(zdm_index_detach(part));
+        detach_parts(index_there(scope, carried.related, carried.object).oid);
         query(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", scope_of(scope, carried).table,
                           Identifier(carried.object)));
     }
@@ -72,8 +63,8 @@ class PartitionedExclusion final : public Carrier {
     // Those of the deepest partitions first.
     static Rows constraints(const CarryScope &scope) {
         return query(
-            R"(SELECT k.oid, k.conname, k.conindid, k.conrelid, )" + exclusion_timing +
-                R"(, (SELECT x.indrelid || '.' || p.relname FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
+            "SELECT k.oid, k.conname, k.conindid, k.conrelid, " ZDM_EXCLUSION_TIMING_OF(
+                "k") R"(, (SELECT x.indrelid || '.' || p.relname FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
                         JOIN pg_index x ON x.indexrelid = p.oid WHERE h.inhrelid = k.conindid),
                       tk.oid, tk.conindid
                  FROM pg_partition_tree($1::oid::regclass) t

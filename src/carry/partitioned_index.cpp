@@ -48,9 +48,7 @@ std::vector<Node> tree_of(uint32_t top) {
     const Rows rows = query(
         R"(SELECT c.oid, c.relname, i.indrelid, pi.indrelid || '.' || p.relname, c.relkind = 'i',
                   CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' ELSE '' END,
-                  CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
-                  || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,
-                  i.indisvalid AND k.contype IS DISTINCT FROM 'x'
+                  )" ZDM_TIMING_OF("k") R"(, i.indisvalid AND k.contype IS DISTINCT FROM 'x'
                       AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false',
                   coalesce(k.oid, 0), c.xmin
              FROM (SELECT relid::oid, parentrelid::oid, level FROM pg_partition_tree($1::oid::regclass)
@@ -168,13 +166,14 @@ class PartitionedIndex final : public Carrier {
     std::vector<Carried> find_in_soak(const CarryScope &scope,
                                       std::vector<Carried> own) const override {
         if (!scope.partitioned || !scope.is_paired()) return own;
-        const CarryScope other_way = turned_round(scope);
+        const std::string swap = swap_transaction(scope.migration);
         std::vector<Carried> present;
         for (const uint32_t top : top_indexes(scope.migration.relation)) {
             const auto tree = tree_of(top);
-            if (find_among(own, tree.back()) == nullptr && !has_come(scope, tree)) continue;
-            for (const auto &node : tree)
-                present.push_back(present_of(scope, other_way, own, node));
+            if (same_named(own, tree.back().name, tree.back().table) == nullptr &&
+                !has_come(scope, tree))
+                continue;
+            for (const auto &node : tree) present.push_back(present_of(scope, swap, own, node));
         }
         return present;
     }
@@ -182,7 +181,7 @@ class PartitionedIndex final : public Carrier {
     // The table's own comes first, its leaves last.
     void take_off(const CarryScope &scope, const Carried &carried, Side side) const override {
         const uint32_t index = index_named(carried, carried.object);
-        for (const auto &child : children_of(index)) check(zdm_index_detach(child));
+        detach_parts(index);
         const uint32_t constraint = constraint_on(index);
         const bool keep = is_leaf(carried) && (side == Side::new_side || carried.keep_old);
         const std::string table = quoted_table(scope, carried.related);
@@ -235,8 +234,8 @@ class PartitionedIndex final : public Carrier {
                         node.table,
                         columns_of(pg_class_id, node.index),
                         node.parent};
+        carried.timing = timing_of(node);
         if (node.leaf) {
-            carried.timing = node.keyword + node.timing;
             const std::string table = quoted_table(scope, node.table);
             carried.definition =
                 index_definition(scope, node.index, {old_object_name(id, node.name), table, true},
@@ -258,42 +257,39 @@ class PartitionedIndex final : public Carrier {
         return carried;
     }
 
-    static const Carried *find_among(const std::vector<Carried> &known, const Node &node) {
-        for (const auto &one : known)
-            if (one.related == node.table && one.object == node.name) return &one;
-        return nullptr;
-    }
-
     static bool has_come(const CarryScope &scope, const std::vector<Node> &tree) {
         const Node &top = tree.back();
         if (top.constraint != 0 && top.keyword.empty()) return false;  // exclusion.cpp has it
-        Carried bare;
-        bare.related = top.table;
-        bare.columns = columns_of(pg_class_id, top.index);
-        if (top.constraint != 0) bare.columns = columns_of(pg_constraint_id, top.constraint);
-        if (object_of_migration(top.name) || !reads_present_columns(scope, bare)) return false;
+        const std::string columns = top.constraint != 0
+                                        ? columns_of(pg_constraint_id, top.constraint)
+                                        : columns_of(pg_class_id, top.index);
+        if (object_of_migration(top.name) || !reads_present_columns(scope, top.table, columns))
+            return false;
         for (const auto &node : tree)
             if (!is_usable(scope, node)) refuse_replaced(scope, node.table, node.name);
         return true;
     }
 
-    // As it is recorded, but where it belongs by now; it may have been adopted since.
-    static Carried present_of(const CarryScope &scope, const CarryScope &other_way,
+    // As it is recorded, but where it belongs by now: it may have been adopted since.
+    static Carried present_of(const CarryScope &scope, const std::string &swap,
                               const std::vector<Carried> &own, const Node &node) {
-        Carried carried = described(other_way, node, Side::new_side);
-        const Carried *recorded = find_among(own, node);
-        const bool is_same =
-            recorded != nullptr && (node.made_by == swap_transaction(scope.migration) ||
-                                    recorded->shadow_definition == carried.shadow_definition);
-        if (!is_same) {
-            if (has_left_over(scope, node.table, node.name))
-                refuse_replaced(scope, node.table, node.name);
-            return carried;
+        const Carried *recorded = same_named(own, node.name, node.table);
+        Carried present;
+        if (recorded != nullptr && node.made_by == swap)
+            present = *recorded;
+        else {
+            Carried carried = described(turned_round(scope), node, Side::new_side);
+            const bool is_same =
+                recorded != nullptr && recorded->shadow_definition == carried.shadow_definition;
+            present = recorded_or_new(scope, recorded, is_same, std::move(carried));
         }
-        Carried same = *recorded;
-        same.parent = carried.parent;
-        same.timing = carried.timing;
-        return same;
+        present.parent = node.parent;
+        present.timing = timing_of(node);
+        return present;
+    }
+
+    static std::string timing_of(const Node &node) {
+        return node.leaf ? node.keyword + node.timing : "";
     }
 
     static bool is_leaf(const Carried &carried) {
@@ -321,12 +317,6 @@ class PartitionedIndex final : public Carrier {
             raise(sqlstate::undefined_object, {}, "zdm: there is no index {} any more",
                   Identifier(index));
         return found->oid;
-    }
-
-    static std::vector<uint32_t> children_of(uint32_t index) {
-        return catalog("SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid ORDER BY 1",
-                       {index})
-            .oids();
     }
 
     // pg_constraint has no index on conindid.

@@ -33,14 +33,10 @@ struct Carried {
     // of a foreign key: that its counterpart waits for a cutover to be called for.
     std::string timing = {};
 
-    // Though it may be another one by now.
-    bool has_same_name(const Carried &other) const {
-        return carrier == other.carrier && object == other.object && related == other.related;
-    }
     bool operator==(const Carried &other) const {
-        return has_same_name(other) && definition == other.definition &&
-               shadow_definition == other.shadow_definition && columns == other.columns &&
-               parent == other.parent && timing == other.timing;
+        return carrier == other.carrier && object == other.object && related == other.related &&
+               definition == other.definition && shadow_definition == other.shadow_definition &&
+               columns == other.columns && parent == other.parent && timing == other.timing;
     }
     bool operator!=(const Carried &other) const { return !(*this == other); }
 };

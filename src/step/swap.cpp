@@ -110,12 +110,7 @@ void exchange(std::vector<CarriedTable> tables, bool to_soak) {
 // What has been kept for the old side of indexes that were dropped in soak.
 void drop_left_over(const std::vector<CarriedTable> &tables) {
     for (const auto &table : tables) {
-        const auto heaps = query(
-                               "SELECT relid::oid FROM pg_partition_tree($1::oid::regclass) "
-                               "UNION SELECT $1::oid",
-                               {table.scope.migration.relation})
-                               .oids();
-        for (const uint32_t heap : heaps)
+        for (const uint32_t heap : with_partitions({table.scope.migration.relation}))
             for (const auto &index : indexes_of(heap)) {
                 const auto whose = object_of_migration(index.name);
                 if (whose && !whose->is_new && whose->migration == table.scope.migration.id)
