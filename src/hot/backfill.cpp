@@ -111,17 +111,6 @@ int64 us_since(instr_time start) {
 
 int64 elapsed_us(const Box *box) { return us_since(box->start); }
 
-// Somebody waits for a row that we have written. (Who waits for the table itself cannot be asked
-// for: our lock on it is a fast-path one, unknown to LockHasWaiters. The end of the box lets that
-// one pass, and the next box asks for its lock without queueing.)
-bool somebody_waits() {
-    const TransactionId xid = GetTopTransactionIdIfAny();
-    if (!TransactionIdIsValid(xid)) return false;
-    LOCKTAG tag;
-    SET_LOCKTAG_TRANSACTION(tag, xid);
-    return LockHasWaiters(&tag, ExclusiveLock, false);
-}
-
 bool must_stop(Box *box) {
     CHECK_FOR_INTERRUPTS();
     breathe();

@@ -3,6 +3,9 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "storage/lmgr.h"
+
 #ifdef __linux__
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -16,16 +19,29 @@ extern "C" {
 
 namespace {
 
-constexpr uint64 work_us = 500;
+// A page takes longer than the shortest; at full speed a millisecond has two rests.
+constexpr double shortest_work_us = 100, longest_work_us = 500;
 // Whoever waits for this core gets it at once. But most wait for another one, and come over only if
 // this one is idle for a while: with a microsecond the commits of a busy server queued up behind a
 // pass at full speed (p99 of 30 ms instead of 5), and the pass behind them.
-constexpr long rest_us = 60;
+constexpr double shortest_rest_us = 60;
+// The rest of a rest is for the end of the box, which holds rows.
+constexpr double longest_rest_us = 2000;
 // Else the kernel makes 50 of any sleep, in order to wake up less often.
 constexpr unsigned long timer_slack_ns = 1000;
 
 bool beside_others = false;
+double rest_per_work = 0;
+double work_us = longest_work_us;
 instr_time last_breath;
+double rested_us = 0;
+
+double us_since(instr_time start) {
+    instr_time now;
+    INSTR_TIME_SET_CURRENT(now);
+    INSTR_TIME_SUBTRACT(now, start);
+    return static_cast<double>(INSTR_TIME_GET_MICROSEC(now));
+}
 
 #ifdef __linux__
 
@@ -61,20 +77,31 @@ void ask_for_short_slices() {
 
 namespace zdm {
 
+bool somebody_waits() {
+    const TransactionId xid = GetTopTransactionIdIfAny();
+    if (!TransactionIdIsValid(xid)) return false;
+    LOCKTAG tag;
+    SET_LOCKTAG_TRANSACTION(tag, xid);
+    return LockHasWaiters(&tag, ExclusiveLock, false);
+}
+
 void breathe() {
     if (!beside_others) return;
-    instr_time now;
-    INSTR_TIME_SET_CURRENT(now);
-    instr_time passed = now;
-    INSTR_TIME_SUBTRACT(passed, last_breath);
-    if (INSTR_TIME_GET_MICROSEC(passed) < work_us) return;
-    pg_usleep(rest_us);
+    const double worked_us = us_since(last_breath);
+    if (worked_us < work_us) return;
+    instr_time began;
+    INSTR_TIME_SET_CURRENT(began);
+    if (!somebody_waits()) {
+        pg_usleep(static_cast<long>(
+            Min(Max(worked_us * rest_per_work, shortest_rest_us), longest_rest_us)));
+        rested_us += us_since(began);
+    }
     INSTR_TIME_SET_CURRENT(last_breath);
 }
 
 }  // namespace zdm
 
-extern "C" void zdm_breathe_beside(bool others) {
+extern "C" void zdm_breathe_beside(bool others, double share) {
 #ifdef __linux__
     if (others && !beside_others) {
         (void)prctl(PR_SET_TIMERSLACK, timer_slack_ns);
@@ -82,4 +109,14 @@ extern "C" void zdm_breathe_beside(bool others) {
     }
 #endif
     beside_others = others;
+    rest_per_work = 1 / share - 1;
+    work_us =
+        Min(Max(shortest_rest_us / Max(rest_per_work, 0.01), shortest_work_us), longest_work_us);
+    INSTR_TIME_SET_CURRENT(last_breath);
+}
+
+extern "C" double zdm_take_rested_ms(void) {
+    const double rested_ms = rested_us / 1000;
+    rested_us = 0;
+    return rested_ms;
 }

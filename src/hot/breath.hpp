@@ -1,4 +1,4 @@
-// Beside others a pass lets go of its core for a moment, twice a millisecond.
+// Beside others a pass rests between two pages, for as long as its share of the time asks for.
 //
 // A statement that wakes up on the core that a pass keeps busy waits for the end of its slice of
 // time, which Linux ends at a tick of its clock: 3 to 4 ms, several times as long as the statement
@@ -8,12 +8,21 @@
 // p99 1.7 ms instead of 3.5 (0.9 alone), for a tenth of the speed; beside 1,500 tps at full speed 5
 // ms instead of 30 (4 alone), and no slower: commits that do not pile up do not hold up the pass.
 //
+// Many short rests harm less than boxes of work with a pause after each, in which others have one
+// core less to live on. Measured in the same way, at about 45,000 rows a second: p95 1.6 ms instead
+// of 1.9 (1.4 beside one that does next to nothing), p99 2.4 instead of 3.3 (2.4).
+//
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #pragma once
 
 namespace zdm {
 
-// Where no page is pinned or locked.
+// Where no page is pinned or locked. Not while somebody waits for a row of ours.
 void breathe();
+
+// For a row that this transaction has written. (Who waits for the table itself cannot be asked for:
+// our lock on it is a fast-path one, unknown to LockHasWaiters. The end of the box lets that one
+// pass, and the next box asks for its lock without queueing.)
+bool somebody_waits();
 
 }  // namespace zdm

@@ -2,20 +2,24 @@
 // rest. The only signal that says what an application notices, whatever the reason.
 //
 // What a busy server can spare (foreground.cpp) is a careful guess; this corrects it. It answers
-// late and with some chance in it, so it does so step by step: down where the ratio is above its
-// limit, up where it is well below.
+// late and with some chance in it, so it goes only half of the way (in logarithms) to where the
+// excess would be a little less than the limit allows, if it were in proportion to our share.
 #include "pace/signal.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/no_postgres.hpp"
 
 namespace zdm {
 namespace {
 
-constexpr double shrink_by_most = 0.5, shrink_by_least = 0.9, grow_by = 1.4;
-// Of what the limit leaves above 1.
-constexpr double grow_below = 0.5;
+constexpr double shrink_by_most = 0.6, grow_by_most = 1.5;
+// Of what the limit leaves above 1: what is aimed at.
+constexpr double aim = 0.8;
+// Whoever measures at the client has the network, and its turn on a core, in it too: excess is
+// counted against no less than this.
+constexpr double least_quiet_ms = 1;
 // A correction that was not used up has not been tried.
 constexpr double used_up = 0.8;
 constexpr double least = 0.05, most = 20;
@@ -33,7 +37,6 @@ class Latency final : public Signal {
             return std::nullopt;
         }
         const LatencyComparison &latest = *scene.latency;
-        const double ratio = latest.active_ms / std::max(latest.quiet_ms, 0.001);
         if (history.points.empty()) {
             history.points = {{scene.now_ms, 0}};
             history.value = 1;
@@ -41,10 +44,15 @@ class Latency final : public Signal {
         if (history.points[0].value != latest.number) {
             history.points = {{scene.now_ms, static_cast<double>(latest.number)}};
             const double used = std::min(scene.duty / scene.ceiling, 1.0);
-            if (ratio > limit)
-                history.value *= used * std::clamp(limit / ratio, shrink_by_most, shrink_by_least);
-            else if (ratio < 1 + (limit - 1) * grow_below && used >= used_up && scene.ceiling < 1)
-                history.value *= grow_by;
+            const double excess =
+                (latest.active_ms - latest.quiet_ms) / std::max(latest.quiet_ms, least_quiet_ms);
+            const double step =
+                std::clamp(std::sqrt(std::max(limit - 1, 0.0) * aim / std::max(excess, 0.001)),
+                           shrink_by_most, grow_by_most);
+            if (step < 1)
+                history.value *= used * step;
+            else if (used >= used_up && scene.ceiling < 1)
+                history.value *= step;
             history.value = std::clamp(history.value, least, most);
         }
         Reading reading;

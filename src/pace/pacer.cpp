@@ -30,8 +30,6 @@ constexpr double between_halvings_ms = 1000;
 // Fewer sessions than this, in the mean of a second.
 constexpr double nobody_at_work = 0.05;
 
-// A box costs a transaction; shorter ones are mostly that.
-constexpr double shortest_box_ms = 2;
 // Alone on the server a longer one saves work (the movers' index entries in larger sorted lots),
 // and harms nobody. Beside others it does: whoever comes for one of its rows waits until its
 // movers' index entries are made.
@@ -80,6 +78,8 @@ void Pacer::look(const Task &task, const Settings &settings) {
                  task.remaining_bytes, us_per_row_, row_waits_, duty_of_all(settings), ceiling_,
                  latency_.latest()});
     decide(now_ms);
+    share_ = duty(settings);
+    zdm_breathe_beside(beside_others(), share_);
     looked_ms_ = now_ms;
 }
 
@@ -175,25 +175,25 @@ double Pacer::duty(const Settings &settings) const {
 bool Pacer::beside_others() const { return running_ >= nobody_at_work; }
 
 double Pacer::box_ms(const Settings &settings) const {
-    const double share = duty(settings), box_ms = settings.batch_time_ms;
-    if (share >= 1 && !beside_others()) return box_ms * longer_when_alone;
-    if (share >= 1 || fixed_duty(settings)) return box_ms;
-    // Short boxes harm less than long ones with longer pauses.
-    return std::max(std::min(box_ms, shortest_box_ms), box_ms * std::sqrt(share));
+    const bool alone = duty(settings) >= 1 && !beside_others();
+    return settings.batch_time_ms * (alone ? longer_when_alone : 1);
 }
 
 double Pacer::pause_ms(const Settings &settings, const Box &box) {
     const double now_ms = zdm_now_ms();
-    note_box(box, now_ms);
+    const double rested_ms = std::min(zdm_take_rested_ms(), box.took_ms);
+    const double worked_ms = box.took_ms - rested_ms;
+    note_box(box, worked_ms, now_ms);
     wal_.spend(now_ms, zdm_own_wal_bytes(), settings.limits.wal_bytes_per_second);
-    const double for_duty = box.worked_ms * (1 / duty(settings) - 1);
+    share_ = duty(settings);
+    const double for_duty = worked_ms * (1 / share_ - 1) - rested_ms;
     const double to_rest = fixed_duty(settings) ? 0 : zdm_latency_quiet_ms();
     return std::min(std::max({for_duty, wal_.pause_ms(), to_rest}), longest_pause_ms);
 }
 
-void Pacer::note_box(const Box &box, double now_ms) {
+void Pacer::note_box(const Box &box, double worked_ms, double now_ms) {
     if (box.rows > 0) {  // the others wait for something
-        row_work_ms_ += box.worked_ms;
+        row_work_ms_ += worked_ms;
         row_count_ += box.rows;
     }
     if (row_work_ms_ >= least_row_work_ms && row_count_ >= least_row_count) {
@@ -211,7 +211,7 @@ void Pacer::note_running() {
     const double now_ms = zdm_now_ms();
     const double passed_ms = running_at_ms_ > 0 ? now_ms - running_at_ms_ : running_mean_ms;
     running_ += (1 - std::exp(-passed_ms / running_mean_ms)) * (zdm_running_sessions() - running_);
-    zdm_breathe_beside(beside_others());
+    zdm_breathe_beside(beside_others(), share_);
     running_at_ms_ = now_ms;
 }
 

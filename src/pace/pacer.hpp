@@ -29,7 +29,7 @@ struct Task {
 
 // One box of work.
 struct Box {
-    double worked_ms = 0;
+    double took_ms = 0;
     int64_t rows = 0;
     bool waited_for = false;  // somebody waited for a row of ours
 };
@@ -52,7 +52,7 @@ class Pacer {
 
     // Whether any session has been at work lately.
     bool beside_others() const;
-    // How long a box should take, in ms.
+    // How long a box should take.
     double box_ms(const Settings &settings) const;
     // After a box: how long to pause.
     double pause_ms(const Settings &settings, const Box &box);
@@ -88,12 +88,13 @@ class Pacer {
     double inherited_ms_ = 0;
     std::string unreadable_;
 
+    double share_ = 1;  // of the time, of this worker
     double running_ = 0;
     double running_at_ms_ = 0;
     WalBudget wal_;
     LatencyWindows latency_;
     void measure_latency(const Settings &settings, double now_ms);
-    void note_box(const Box &box, double now_ms);
+    void note_box(const Box &box, double worked_ms, double now_ms);
     double row_work_ms_ = 0;  // since the last mean was taken
     int64_t row_count_ = 0;
     double us_per_row_ = 0;
