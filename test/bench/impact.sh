@@ -8,13 +8,15 @@
 #     auto      zdm.change_type with zdm.pace = auto; what it has not done in its time is done without the load, which
 #               is there again for the cutover
 #     full      the same with zdm.pace = full
+#     0.1, 0.3  the same with a fixed share of the time; any number may be given
 #     alter     ALTER TABLE ... ALTER COLUMN ... TYPE bigint
 #     update    one UPDATE of the whole table into a new column
 #     batches   1,000 keys a transaction into a new column
 #
 # Latencies count from when a transaction was due, so that one that could not even start counts too.
-# Prints a table of medians over the rounds, and the trade-off (p99 against rows a second); writes a
-# plot of latency over time of the last round, impact.svg in OUT. Nothing depends on the result.
+# Prints a table of medians over the rounds, and the trade-off of each load: p99 against rows a second,
+# from the slowest to the fastest; writes a plot of latency over time of the last round, impact.svg in OUT.
+# Nothing depends on the result.
 #
 #     ROWS=1000000 ROUNDS=3 SECONDS_EACH=60 LOADS="25 50 75" OUT=. bash test/bench/impact.sh
 
@@ -24,7 +26,7 @@ rows=${ROWS:-1000000}
 rounds=${ROUNDS:-3}
 seconds=${SECONDS_EACH:-60}
 loads=${LOADS:-25 50 75}
-contenders=${CONTENDERS:-nothing auto full alter update batches}
+contenders=${CONTENDERS:-nothing 0.1 auto 0.3 full alter update batches}
 out=${OUT:-.}
 clients=8
 # Until then the load writes whole pages, the first time after the checkpoint, which costs it more than most contenders.
@@ -68,7 +70,7 @@ create_table() {
 
 drop_table() { # CONTENDER
     case $1 in
-        auto | full)
+        auto | full | 0.*)
             sql "SELECT zdm.contract('$migration', force => true)" >/dev/null
             sql "CALL zdm.wait('$migration', 'done', 120)"
             ;;
@@ -100,7 +102,7 @@ run_contender() { # LOAD CONTENDER
         update) sql "$limit" -c "UPDATE t SET amount_new = amount" 2>/dev/null || done_rows=0 ;;
         batches) sql "$limit" -c "CALL fill_in_batches()" 2>/dev/null ||
             done_rows=$(sql "SELECT count(*) FROM t WHERE amount_new IS NOT NULL") ;;
-        auto | full)
+        auto | full | 0.*)
             sql "SET zdm.pace = '$contender'" -c "SELECT zdm.change_type('t', 'amount', 'bigint')" >/dev/null
             # One session that waits: a new one for every look would be a load of its own.
             sql "CALL zdm.wait('$migration', 'verify', $seconds)" 2>/dev/null || true
@@ -173,7 +175,7 @@ measure() { # LOAD CONTENDER
     : >"$work/plot.$1.$2"
     note_plot "$1" "$2" "$began"
     rm -f "$load_prefix".*
-    case $2 in auto | full) cut_over "$1" "$2" "$began" ;; esac
+    case $2 in auto | full | 0.*) cut_over "$1" "$2" "$began" ;; esac
     note max "$1" "$2" "$stall"
     note failures "$1" "$2" "$failures"
     awk "BEGIN { print $from - $began + 1, $to - $began + 1, $ended - $began + 1 }" >"$work/phases.$1.$2"
@@ -214,6 +216,23 @@ plot() {
 
 value() { median <"$work/$1.$2.$3"; } # WHAT LOAD CONTENDER
 
+# A bar of a dot for each fifth of what the load alone has.
+trade_off() { # LOAD
+    local contender
+    for contender in $contenders; do
+        case $contender in
+            nothing) echo "0 $(value p99 "$1" nothing) -" ;;
+            auto | full | 0.*) echo "$(value speed "$1" "$contender") $(value p99 "$1" "$contender") $contender" ;;
+        esac
+    done | sort -g | awk -v load="$1" '
+        {
+            if (NR == 1) unit = $2 / 5
+            bar = ""
+            for (i = 0; i < $2 / unit && i < 60; i++) bar = bar "."
+            printf "%5s | %9d rows/s | %8.2f ms | %-5s %s\n", load " %", $1, $2, $3, bar
+        }'
+}
+
 report() {
     local load contender layout='%5s | %-8s | %8s %8s %8s %9s %6s | %6s | %9s\n'
     say ""
@@ -230,6 +249,12 @@ report() {
                 "$(value p99 "$load" "$contender")" "$(value max "$load" "$contender")" \
                 "$(value failures "$load" "$contender")" "$ratio" "$speed"
         done
+    done
+    say ""
+    say "The trade-off: p99 against rows a second"
+    for load in $loads; do
+        say ""
+        trade_off "$load"
     done
     say ""
     say "x p99: against the load alone; max: up to the end of cutover; rows/s: of the backfill, or of the whole"
