@@ -1,4 +1,4 @@
-// How fast a pass over a table may go: from the signals to a share of time (duty) and a box length.
+// How fast a pass over a table may go: from the signals to a share of time (duty).
 //
 // Two loops. What follows at once from our own share of time (foreground) gives a ceiling, which
 // experience (latency) corrects. All other signals are budgets that answer late: the share is
