@@ -4,6 +4,7 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "pgstat.h"
 #include "storage/lmgr.h"
 
 #ifdef __linux__
@@ -19,22 +20,25 @@ extern "C" {
 
 namespace {
 
-// A page takes longer than the shortest; at full speed a millisecond has two rests.
-constexpr double shortest_work_us = 100, longest_work_us = 500;
+// At full speed a millisecond has two rests.
+constexpr double longest_work_us = 500;
 // Whoever waits for this core gets it at once. But most wait for another one, and come over only if
 // this one is idle for a while: with a microsecond the commits of a busy server queued up behind a
 // pass at full speed (p99 of 30 ms instead of 5), and the pass behind them.
 constexpr double shortest_rest_us = 60;
-// The rest of a rest is for the end of the box, which holds rows.
-constexpr double longest_rest_us = 2000;
+// Whoever comes for a row of ours in a rest waits for its end. What is owed above this waits for
+// the commit, which lets go of the rows.
+constexpr double longest_rest_us = 500;
+// What a machine that wakes us late has given us to rest too much is not made good for ever.
+constexpr double most_credit_us = 10000;
 // Else the kernel makes 50 of any sleep, in order to wake up less often.
 constexpr unsigned long timer_slack_ns = 1000;
 
 bool beside_others = false;
 double rest_per_work = 0;
-double work_us = longest_work_us;
+double owed_us = 0;    // of rest; below 0: has rested more
+double rested_us = 0;  // in this box
 instr_time last_breath;
-double rested_us = 0;
 
 double us_since(instr_time start) {
     instr_time now;
@@ -85,23 +89,28 @@ bool somebody_waits() {
     return LockHasWaiters(&tag, ExclusiveLock, false);
 }
 
-void breathe() {
+void breathe(Rest rest) {
     if (!beside_others) return;
     const double worked_us = us_since(last_breath);
-    if (worked_us < work_us) return;
-    instr_time began;
-    INSTR_TIME_SET_CURRENT(began);
-    if (!somebody_waits()) {
-        pg_usleep(static_cast<long>(
-            Min(Max(worked_us * rest_per_work, shortest_rest_us), longest_rest_us)));
-        rested_us += us_since(began);
-    }
+    const bool is_due = worked_us >= longest_work_us;
+    const double would_owe_us = owed_us + worked_us * rest_per_work;
+    if (!is_due && (rest == Rest::shortest || would_owe_us < shortest_rest_us)) return;
+    owed_us = would_owe_us;
+    INSTR_TIME_SET_CURRENT(last_breath);
+    if (somebody_waits()) return;
+    const double most_us = rest == Rest::shortest ? shortest_rest_us : longest_rest_us;
+    pgstat_report_wait_start(PG_WAIT_EXTENSION);
+    pg_usleep(static_cast<long>(Min(Max(owed_us, shortest_rest_us), most_us)));
+    pgstat_report_wait_end();
+    const double slept_us = us_since(last_breath);
+    rested_us += slept_us;
+    owed_us -= slept_us;
     INSTR_TIME_SET_CURRENT(last_breath);
 }
 
 }  // namespace zdm
 
-extern "C" void zdm_breathe_beside(bool others, double share) {
+extern "C" void zdm_box_begins(bool others, double share) {
 #ifdef __linux__
     if (others && !beside_others) {
         (void)prctl(PR_SET_TIMERSLACK, timer_slack_ns);
@@ -110,13 +119,14 @@ extern "C" void zdm_breathe_beside(bool others, double share) {
 #endif
     beside_others = others;
     rest_per_work = 1 / share - 1;
-    work_us =
-        Min(Max(shortest_rest_us / Max(rest_per_work, 0.01), shortest_work_us), longest_work_us);
+    owed_us = Max(Min(owed_us, 0.0), -most_credit_us);
+    rested_us = 0;
     INSTR_TIME_SET_CURRENT(last_breath);
 }
 
-extern "C" double zdm_take_rested_ms(void) {
-    const double rested_ms = rested_us / 1000;
-    rested_us = 0;
-    return rested_ms;
+extern "C" double zdm_box_ends(double *rested_ms) {
+    owed_us += us_since(last_breath) * rest_per_work;
+    INSTR_TIME_SET_CURRENT(last_breath);
+    *rested_ms = rested_us / 1000;
+    return owed_us / 1000;
 }

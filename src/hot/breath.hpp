@@ -17,8 +17,11 @@
 
 namespace zdm {
 
-// Where no page is pinned or locked. Not while somebody waits for a row of ours.
-void breathe();
+// Of index entries the shortest ones only: their rows are to be let go of.
+enum class Rest { shortest, in_proportion };
+
+// Where no page is locked. Not while somebody waits for a row of ours.
+void breathe(Rest rest = Rest::in_proportion);
 
 // For a row that this transaction has written. (Who waits for the table itself cannot be asked for:
 // our lock on it is a fast-path one, unknown to LockHasWaiters. The end of the box lets that one

@@ -99,7 +99,7 @@ void index_rows(const MovedRows *moved, Relation heap, Relation index, IndexInfo
     sort_entries(index, entries, count);
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
-        breathe();
+        breathe(Rest::shortest);
         // The unchanged hint would make the index look for dead duplicates at every full leaf; in
         // key order that costs more than the splits it saves.
         (void)index_insert(index, entries[i].values, entries[i].nulls, &entries[i].row, heap,

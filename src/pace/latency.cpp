@@ -36,7 +36,7 @@ class Latency final : public Signal {
             history.points.clear();
             return std::nullopt;
         }
-        const LatencyComparison &latest = *scene.latency;
+        const ZdmLatencyComparison &latest = *scene.latency;
         if (history.points.empty()) {
             history.points = {{scene.now_ms, 0}};
             history.value = 1;
@@ -50,7 +50,7 @@ class Latency final : public Signal {
                 std::clamp(std::sqrt(std::max(limit - 1, 0.0) * aim / std::max(excess, 0.001)),
                            shrink_by_most, grow_by_most);
             if (step < 1)
-                history.value *= used * step;
+                history.value *= std::max(used * step, shrink_by_most);
             else if (used >= used_up && scene.ceiling < 1)
                 history.value *= step;
             history.value = std::clamp(history.value, least, most);

@@ -20,9 +20,9 @@ constexpr double overdue_ms = 2000;
 constexpr double least_transactions = 100;
 // So many make a percentile of that, in either kind of window.
 constexpr double for_95th = 400, for_99th = 2000;
-// Older ones fade in favour of newer ones above this: what is true of active windows changes with
-// the pace; quiet ones are short, and a disk's hiccups come once in a few of them.
-constexpr double kept_active = 8000, kept_quiet = 40000;
+// What was known before fades with each window: what is true of active ones changes with our pace;
+// quiet ones are short, and a disk's hiccups come once in a few of them.
+constexpr double kept_active = 0.5, kept_quiet = 0.9;
 
 double total(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
     return std::accumulate(counts.begin(), counts.end(), 0.0);
@@ -63,6 +63,7 @@ void LatencyWindows::tick(double now_ms) {
         std::array<uint32_t, ZDM_LATENCY_BUCKETS> of_somebody_else;
         zdm_latency_take(ZDM_ACTIVE, of_somebody_else.data());
         zdm_latency_take(ZDM_QUIET, of_somebody_else.data());
+        zdm_latency_publish(nullptr);
         open(ZDM_ACTIVE, now_ms);
         return;
     }
@@ -70,9 +71,7 @@ void LatencyWindows::tick(double now_ms) {
     zdm_latency_take(kind_, taken.data());
     const double transactions = std::accumulate(taken.begin(), taken.end(), 0.0);
     Counts &counts = counts_[kind_];
-    const double most = kind_ == ZDM_QUIET ? kept_quiet : kept_active;
-    const double kept =
-        std::min(1.0, std::max(most - transactions, 0.0) / std::max(total(counts), 1.0));
+    const double kept = kind_ == ZDM_QUIET ? kept_quiet : kept_active;
     for (size_t bucket = 0; bucket < counts.size(); ++bucket)
         counts[bucket] = counts[bucket] * kept + taken[bucket];
     if (kind_ == ZDM_QUIET) compare();
@@ -85,15 +84,22 @@ void LatencyWindows::compare() {
     const double fewer = std::min(total(counts_[ZDM_ACTIVE]), total(counts_[ZDM_QUIET]));
     if (fewer < for_95th) return;
     const int percentile = fewer < for_99th ? 95 : 99;
-    latest_ = LatencyComparison{percentile, percentile_ms(counts_[ZDM_ACTIVE], percentile),
-                                percentile_ms(counts_[ZDM_QUIET], percentile),
-                                latest_ ? latest_->number + 1 : 1};
+    const ZdmLatencyComparison comparison = {percentile,
+                                             percentile_ms(counts_[ZDM_ACTIVE], percentile),
+                                             percentile_ms(counts_[ZDM_QUIET], percentile), 0};
+    zdm_latency_publish(&comparison);
 }
 
 // What was true of a load that is gone says nothing of the next one.
 void LatencyWindows::forget() {
     for (auto &counts : counts_) counts.fill(0);
-    latest_.reset();
+    zdm_latency_publish(nullptr);
+}
+
+std::optional<ZdmLatencyComparison> LatencyWindows::latest() {
+    ZdmLatencyComparison comparison;
+    if (!zdm_latency_published(&comparison)) return std::nullopt;
+    return comparison;
 }
 
 void LatencyWindows::stop() {

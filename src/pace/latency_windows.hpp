@@ -1,5 +1,6 @@
 // What the application's transactions notice of our passes: their latency while passes work,
-// against that while all passes rest for a moment. With shared_preload_libraries, see pg/latency.c.
+// against that while all passes rest for a moment. One of the passes measures that, the conductor,
+// and all go by it. With shared_preload_libraries, see pg/latency.c.
 #pragma once
 
 #include <array>
@@ -9,14 +10,6 @@
 #include "core/boundary.hpp"
 
 namespace zdm {
-
-// Of the same percentile, the 99th where there were transactions enough, else the 95th.
-struct LatencyComparison {
-    int percentile = 99;
-    double active_ms = 0;
-    double quiet_ms = 0;
-    int number = 0;  // of the comparison, from 1
-};
 
 class LatencyWindows {
   public:
@@ -28,7 +21,7 @@ class LatencyWindows {
     void tick(double now_ms);
     // The pass stands still or is over, or nobody is to be measured.
     void stop();
-    const std::optional<LatencyComparison> &latest() const { return latest_; }
+    static std::optional<ZdmLatencyComparison> latest();
 
   private:
     using Counts = std::array<double, ZDM_LATENCY_BUCKETS>;
@@ -42,7 +35,6 @@ class LatencyWindows {
     int kind_ = ZDM_ACTIVE;
     double ends_ms_ = 0;  // of the window under way
     Counts counts_[2] = {};
-    std::optional<LatencyComparison> latest_;
 };
 
 }  // namespace zdm

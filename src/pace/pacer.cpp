@@ -30,6 +30,8 @@ constexpr double between_halvings_ms = 1000;
 // Fewer sessions than this, in the mean of a second.
 constexpr double nobody_at_work = 0.05;
 
+// A box costs a transaction; shorter ones are mostly that.
+constexpr double shortest_box_ms = 2;
 // Alone on the server a longer one saves work (the movers' index entries in larger sorted lots),
 // and harms nobody. Beside others it does: whoever comes for one of its rows waits until its
 // movers' index entries are made.
@@ -76,10 +78,8 @@ void Pacer::look(const Task &task, const Settings &settings) {
     measure_latency(settings, now_ms);
     measure_all({now_ms, task.relation, task.relation_name, settings.limits, running_, zdm_cores(),
                  task.remaining_bytes, us_per_row_, row_waits_, duty_of_all(settings), ceiling_,
-                 latency_.latest()});
+                 LatencyWindows::latest()});
     decide(now_ms);
-    share_ = duty(settings);
-    zdm_breathe_beside(beside_others(), share_);
     looked_ms_ = now_ms;
 }
 
@@ -174,21 +174,27 @@ double Pacer::duty(const Settings &settings) const {
 
 bool Pacer::beside_others() const { return running_ >= nobody_at_work; }
 
+void Pacer::begin_box(const Settings &settings) { zdm_box_begins(beside_others(), duty(settings)); }
+
 double Pacer::box_ms(const Settings &settings) const {
     const bool alone = duty(settings) >= 1 && !beside_others();
     return settings.batch_time_ms * (alone ? longer_when_alone : 1);
 }
 
+double Pacer::unbroken_box_ms(const Settings &settings) const {
+    const double share = duty(settings), longest_ms = box_ms(settings);
+    if (share >= 1 || fixed_duty(settings)) return longest_ms;
+    return std::max(std::min(longest_ms, shortest_box_ms), longest_ms * std::sqrt(share));
+}
+
 double Pacer::pause_ms(const Settings &settings, const Box &box) {
     const double now_ms = zdm_now_ms();
-    const double rested_ms = std::min(zdm_take_rested_ms(), box.took_ms);
-    const double worked_ms = box.took_ms - rested_ms;
-    note_box(box, worked_ms, now_ms);
+    double rested_ms = 0;
+    const double owed_ms = zdm_box_ends(&rested_ms);
+    note_box(box, box.took_ms - rested_ms, now_ms);
     wal_.spend(now_ms, zdm_own_wal_bytes(), settings.limits.wal_bytes_per_second);
-    share_ = duty(settings);
-    const double for_duty = worked_ms * (1 / share_ - 1) - rested_ms;
     const double to_rest = fixed_duty(settings) ? 0 : zdm_latency_quiet_ms();
-    return std::min(std::max({for_duty, wal_.pause_ms(), to_rest}), longest_pause_ms);
+    return std::min(std::max({owed_ms, wal_.pause_ms(), to_rest}), longest_pause_ms);
 }
 
 void Pacer::note_box(const Box &box, double worked_ms, double now_ms) {
@@ -211,7 +217,6 @@ void Pacer::note_running() {
     const double now_ms = zdm_now_ms();
     const double passed_ms = running_at_ms_ > 0 ? now_ms - running_at_ms_ : running_mean_ms;
     running_ += (1 - std::exp(-passed_ms / running_mean_ms)) * (zdm_running_sessions() - running_);
-    zdm_breathe_beside(beside_others(), share_);
     running_at_ms_ = now_ms;
 }
 

@@ -52,9 +52,13 @@ class Pacer {
 
     // Whether any session has been at work lately.
     bool beside_others() const;
-    // How long a box should take.
+    // Where a box's work begins.
+    void begin_box(const Settings &settings);
+    // How long it should take, in ms; and one that cannot rest in between (hot/breath.hpp): short
+    // boxes harm less than long ones with longer pauses.
     double box_ms(const Settings &settings) const;
-    // After a box: how long to pause.
+    double unbroken_box_ms(const Settings &settings) const;
+    // Where it has ended: how long to pause, in ms.
     double pause_ms(const Settings &settings, const Box &box);
     // Many times a second, while it does not work itself.
     void note_running();
@@ -88,7 +92,6 @@ class Pacer {
     double inherited_ms_ = 0;
     std::string unreadable_;
 
-    double share_ = 1;  // of the time, of this worker
     double running_ = 0;
     double running_at_ms_ = 0;
     WalBudget wal_;

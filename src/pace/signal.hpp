@@ -57,7 +57,7 @@ struct Scene {
     double row_waits = 0;        // that others had to wait for a row of ours, a second
     double duty = 1;             // at present, of all workers together
     double ceiling = 1;          // of it, corrected, at present
-    std::optional<LatencyComparison> latency = {};  // where it is measured
+    std::optional<ZdmLatencyComparison> latency = {};  // where it is measured
 };
 
 class Signal {

@@ -186,6 +186,13 @@ ErrorData *zdm_vacuum_end(void);
 #define ZDM_QUIET 1
 #define ZDM_LATENCY_BUCKETS 208 /* up to a minute */
 /* Whether this process is the one that opens windows; it becomes that where nobody is. */
+typedef struct ZdmLatencyComparison {
+    int percentile; /* the 99th where there were transactions enough, else the 95th */
+    double active_ms;
+    double quiet_ms;
+    uint32_t number; /* from 1 */
+} ZdmLatencyComparison;
+
 bool zdm_latency_conduct(void);
 /* For the conductor: a window, in which what begins after settle_ms counts. It ends by itself. */
 void zdm_latency_open(int kind, double settle_ms, double length_ms);
@@ -193,7 +200,11 @@ void zdm_latency_close(void); /* no window, and no conductor */
 /* What was counted in windows of that kind since it was taken last, by bucket. */
 void zdm_latency_take(int kind, uint32_t *counts);
 double zdm_latency_bucket_ms(int bucket); /* the least duration of a bucket */
-double zdm_latency_quiet_ms(void);        /* for how long passes are to rest yet */
+/* What the conductor has found out last, for the passes of all workers; NULL: nothing is known any
+ * more. Gives the comparison its number. */
+void zdm_latency_publish(const ZdmLatencyComparison *comparison);
+bool zdm_latency_published(ZdmLatencyComparison *comparison); /* false: nothing is known */
+double zdm_latency_quiet_ms(void); /* for how long passes are to rest yet */
 
 /* parse.c: types and mapping expressions */
 typedef struct ZdmType {

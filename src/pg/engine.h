@@ -111,11 +111,12 @@ ErrorData *zdm_verify_run(uint32_t relation, uint32_t relfilenode, ZdmSyncArgume
                           uint32_t next_block, uint32_t end_block, int64_t budget_us, int limit,
                           ZdmVerifyReport *report);
 
-/* Whether others are at work on this machine: then this process's passes let them through, and take
- * this share of the time, see hot/breath.hpp. What they have worked counts from now. */
-void zdm_breathe_beside(bool others, double share);
-/* That they have rested in doing so since the last call. */
-double zdm_take_rested_ms(void);
+/* One box of a pass, which takes this share of the time of this process. Beside others at work on
+ * this machine it rests in between, see hot/breath.hpp. */
+void zdm_box_begins(bool beside_others, double share);
+/* Gives the rest that is still owed, in ms, and that there has been. Below 0: there was more of it
+ * than was owed, which the next box has the good of. */
+double zdm_box_ends(double *rested_ms);
 
 /* Makes the pairs of the row at (block, offset) equal again in the trusted direction, in place and
  * without firing user triggers; waits for the row under lock_timeout (the caller's session).

@@ -19,6 +19,7 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "storage/spin.h"
 
 #include "pg/latency.h"
 #include "pg/version.h"
@@ -30,6 +31,9 @@ typedef struct Latencies {
     pg_atomic_uint64 ends_us; /* there is no window after it, also where its conductor was killed */
     pg_atomic_uint32 conductor; /* pid */
     pg_atomic_uint32 counts[2][ZDM_LATENCY_BUCKETS];
+    slock_t mutex; /* of the rest */
+    bool is_known;
+    ZdmLatencyComparison comparison;
 } Latencies;
 
 typedef struct Stopwatch {
@@ -183,6 +187,9 @@ static void create_memory(void) {
         pg_atomic_init_u64(&latencies->begins_us, 0);
         pg_atomic_init_u64(&latencies->ends_us, 0);
         pg_atomic_init_u32(&latencies->conductor, 0);
+        SpinLockInit(&latencies->mutex);
+        latencies->is_known = false;
+        memset(&latencies->comparison, 0, sizeof(latencies->comparison));
         for (int kind = 0; kind < 2; kind++)
             for (int bucket = 0; bucket < ZDM_LATENCY_BUCKETS; bucket++)
                 pg_atomic_init_u32(&latencies->counts[kind][bucket], 0);
@@ -224,6 +231,7 @@ void zdm_latency_open(int kind, double settle_ms, double length_ms) {
 
 void zdm_latency_close(void) {
     if (latencies == NULL || pg_atomic_read_u32(&latencies->conductor) != (uint32)MyProcPid) return;
+    zdm_latency_publish(NULL);
     pg_atomic_write_u64(&latencies->ends_us, 0);
     (void)pg_atomic_fetch_add_u32(&latencies->number, 1);
     pg_atomic_write_u32(&latencies->conductor, 0);
@@ -241,4 +249,27 @@ double zdm_latency_quiet_ms(void) {
     ends = pg_atomic_read_u64(&latencies->ends_us);
     now = now_us();
     return ends > now ? (double)(ends - now) / 1000 : 0;
+}
+
+void zdm_latency_publish(const ZdmLatencyComparison *comparison) {
+    SpinLockAcquire(&latencies->mutex);
+    latencies->is_known = comparison != NULL;
+    if (comparison != NULL) {
+        uint32 number = latencies->comparison.number + 1;
+
+        latencies->comparison = *comparison;
+        latencies->comparison.number = number;
+    }
+    SpinLockRelease(&latencies->mutex);
+}
+
+bool zdm_latency_published(ZdmLatencyComparison *comparison) {
+    bool is_known;
+
+    if (latencies == NULL) return false;
+    SpinLockAcquire(&latencies->mutex);
+    is_known = latencies->is_known;
+    *comparison = latencies->comparison;
+    SpinLockRelease(&latencies->mutex);
+    return is_known;
 }

@@ -33,7 +33,7 @@ static void look_for_waiters(void) {
 /* A page costs 1 and takes 2.5 us; one that is dirtied takes about five times as long. */
 static const double stretch_cost = 200, stretch_ms = 0.5;
 static const double longest_delay_ms = 100; /* that the server has */
-static const double breath_ms = 0.01;       /* see hot/breath.hpp */
+static const double breath_ms = 0.01;       /* that the core is let go of */
 
 static void set_cost(const char *setting, double value) {
     char text[32];

@@ -184,6 +184,7 @@ class Backfill final : public StepKind {
             bool called_off = false, yield = false, held = false, saved = false;
             std::string slow;
             const double box_ms = zdm_now_ms();
+            turn.pacer.begin_box(turn.settings);
             in_turn(turn, [&] {
                 if (turn.helps && !may_write(turn, scan)) {
                     called_off = true;
@@ -224,8 +225,8 @@ class Backfill final : public StepKind {
                 }
             });
             if (called_off) return Outcome::more();
-            const double worked_ms = zdm_now_ms() - box_ms;
-            busy_ms += worked_ms;
+            const double took_ms = zdm_now_ms() - box_ms;
+            busy_ms += took_ms;
             note_slowness(turn, slow);
             if (report.rewritten || report.done || yield) return Outcome::more();
             if (saved && !turn.helps) vacuum_if_due(turn, scan);
@@ -248,7 +249,7 @@ class Backfill final : public StepKind {
             if (report.idle) check(zdm_sleep(idle_pause_ms));
             if (report.waited_for) check(zdm_sleep(1));
             busy_ms +=
-                pace(turn, {worked_ms, report.rows_hot + report.rows_moved, report.waited_for});
+                pace(turn, {took_ms, report.rows_hot + report.rows_moved, report.waited_for});
         }
     }
 

@@ -116,6 +116,7 @@ class SplitBackfill final : public StepKind {
             bool yield = false;
             int64_t copied = 0;
             const double box_ms = zdm_now_ms();
+            turn.pacer.begin_box(turn.settings);
             in_turn(turn, [&] {
                 check(zdm_setting_override("synchronous_commit", "off", true));
                 // Blocks all below the cursor, of an empty table: there is nothing to copy.
@@ -132,7 +133,7 @@ class SplitBackfill final : public StepKind {
                 save_scan(turn.migration, scan, progress);
                 yield = !turn.refresh() || (!turn.alone && zdm_now_ms() - began_ms > turn_ms);
             });
-            const double worked_ms = zdm_now_ms() - box_ms;
+            const double took_ms = zdm_now_ms() - box_ms;
             if (finished(scan) || yield) return Outcome::more();
             note_slowness(turn, "");
             if (scan.next_block >= scan.blocks && busy_at >= scan.busy_blocks.size())
@@ -142,8 +143,8 @@ class SplitBackfill final : public StepKind {
                                 scan.busy_blocks.size(), scan.busy_blocks.size() == 1 ? "" : "s",
                                 split.source_table),
                     std::min(retry_pause_ms(attempts), longest_busy_pause_ms));
-            at_once = blocks_that_fit(at_once, worked_ms, turn.pacer.box_ms(turn.settings));
-            pace(turn, {worked_ms, copied, false});
+            at_once = blocks_that_fit(at_once, took_ms, turn.pacer.unbroken_box_ms(turn.settings));
+            pace(turn, {took_ms, copied, false});
         }
     }
 

@@ -100,6 +100,7 @@ class Verify final : public StepKind {
             ZdmVerifyReport report{};
             bool yield = false;
             const double box_ms = zdm_now_ms();
+            turn.pacer.begin_box(turn.settings);
             in_turn(turn, [&] {
                 {
                     OwnerScope as_owner(turn.migration.owner);

@@ -16,7 +16,7 @@
 #     move     such a snapshot to the end, zdm.wait_for_horizon = off: no old version can go
 #
 # The least there can be: all rows written anew without a gap, and no less than the table had before; with every old
-# version as well for "move". Heap with TOAST; indexes against what they were before. Autovacuum is off: what
+# version as well for "move". Indexes against what they were before; TOAST must not change. Autovacuum is off: what
 # keeps it small is the migration's own work. The exit status is 1 where zdm's heap is more than 5 % above
 # the least, or its indexes (but for "move", where each row has new entries) have grown by more than 2 %.
 #
@@ -30,16 +30,21 @@ layout='%8s %9s | %9s %8s %8s | %8s %8s\n'
 too_large=0
 reader=
 
+# Of 32 bytes each, which TOAST cannot compress.
+random_text() { echo "(SELECT string_agg(md5(i::text || n), '') FROM generate_series(1, $1) AS n)"; } # COUNT
+
 # Sets count, columns (behind id, v and visits), keys, options, deleted.
 describe() { # SHAPE
     count=$rows columns=", left(md5(i::text), 20) AS pad" keys=2 options='' deleted=false
     case $1 in
         tiny) columns='' keys=0 ;;
-        wide) columns=", repeat(md5(i::text), 62) AS pad" count=$((rows / 5)) ;;
-        toasted) columns=", (SELECT string_agg(md5(i::text || n), '') FROM generate_series(1, 320) AS n) AS pad" count=$((rows / 30)) ;;
+        wide) columns=", $(random_text 58) AS pad" count=$((rows / 5)) ;;
+        toasted) columns=", $(random_text 320) AS pad" count=$((rows / 30)) ;;
         room) options='WITH (fillfactor = 70)' ;;
         dead) deleted='id % 10 < 3' ;;
         many) keys=9 ;;
+        plain | hot | wait | move) ;;
+        *) die "there is no shape $1" ;;
     esac
 }
 
@@ -62,9 +67,10 @@ create_table() { # SHAPE
     sql "CHECKPOINT"
 }
 
-heap_bytes() { # TABLE
-    sql "SELECT pg_relation_size(oid) + CASE reltoastrelid WHEN 0 THEN 0 ELSE pg_relation_size(reltoastrelid) END
-           FROM pg_class WHERE oid = '$1'::regclass"
+heap_bytes() { sql "SELECT pg_relation_size('$1')"; } # TABLE
+
+toast_bytes() { # TABLE
+    sql "SELECT CASE reltoastrelid WHEN 0 THEN 0 ELSE pg_relation_size(reltoastrelid) END FROM pg_class WHERE oid = '$1'::regclass"
 }
 
 hold_snapshot() { # SECONDS
@@ -74,6 +80,7 @@ hold_snapshot() { # SECONDS
     background+=("$reader")
     local seen=
     while [ "$seen" != t ]; do
+        kill -0 "$reader" 2>/dev/null || die "the reader has gone"
         seen=$(sql "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'reader' AND query LIKE 'SELECT pg_sleep%')")
     done
 }
@@ -99,7 +106,11 @@ fill() { # SHAPE CONTENDER
         sql "CALL zdm.wait('public.t.v', 'verify', 3600)"
     fi
     case $1 in
-        hot) stop_load ;;
+        hot)
+            load_runs || die "the load has gone"
+            stop_load
+            [ "$(load_failures)" = 0 ] || die "$(load_failures) transactions failed"
+            ;;
         wait | move) release_snapshot ;;
     esac
 }
@@ -110,10 +121,13 @@ ratio() { awk "BEGIN { printf \"%.3f\", $1 / $2 }"; }
 measure() { # SHAPE CONTENDER
     create_table "$1"
     heap_before=$(heap_bytes t)
-    local index_before
+    local index_before toast_before
+    toast_before=$(toast_bytes t)
     index_before=$(sql "SELECT pg_indexes_size('t')")
     fill "$1" "$2"
     heap=$(heap_bytes t)
+    # What is out of line stays where it is.
+    [ "$2" = update ] || [ "$(toast_bytes t)" = "$toast_before" ] || die "TOAST has grown"
     index=-
     [ "$index_before" = 0 ] || index=$(ratio "$(sql "SELECT pg_indexes_size('t')")" "$index_before")
     sql "CREATE TABLE least AS SELECT * FROM t"

@@ -8,7 +8,7 @@
 #     auto      zdm.change_type with zdm.pace = auto; what it has not done in its time is done without the load, which
 #               is there again for the cutover
 #     full      the same with zdm.pace = full
-#     0.1, 0.3  the same with a fixed share of the time; any number may be given
+#     0.1, 0.3  the same with a fixed share of the time; any other may be given
 #     alter     ALTER TABLE ... ALTER COLUMN ... TYPE bigint
 #     update    one UPDATE of the whole table into a new column
 #     batches   1,000 keys a transaction into a new column
@@ -32,6 +32,8 @@ clients=8
 # Until then the load writes whole pages, the first time after the checkpoint, which costs it more than most contenders.
 warm_up=10
 migration=public.t.amount
+
+is_zdm() { [[ $1 =~ ^(auto|full|0\.[0-9]+)$ ]]; } # CONTENDER
 
 create_source() {
     sql "CREATE TABLE source AS
@@ -69,12 +71,10 @@ create_table() {
 }
 
 drop_table() { # CONTENDER
-    case $1 in
-        auto | full | 0.*)
-            sql "SELECT zdm.contract('$migration', force => true)" >/dev/null
-            sql "CALL zdm.wait('$migration', 'done', 120)"
-            ;;
-    esac
+    if is_zdm "$1"; then
+        sql "SELECT zdm.contract('$migration', force => true)" >/dev/null
+        sql "CALL zdm.wait('$migration', 'done', 120)"
+    fi
     sql "DROP TABLE t"
 }
 
@@ -102,7 +102,7 @@ run_contender() { # LOAD CONTENDER
         update) sql "$limit" -c "UPDATE t SET amount_new = amount" 2>/dev/null || done_rows=0 ;;
         batches) sql "$limit" -c "CALL fill_in_batches()" 2>/dev/null ||
             done_rows=$(sql "SELECT count(*) FROM t WHERE amount_new IS NOT NULL") ;;
-        auto | full | 0.*)
+        *)
             sql "SET zdm.pace = '$contender'" -c "SELECT zdm.change_type('t', 'amount', 'bigint')" >/dev/null
             # One session that waits: a new one for every look would be a load of its own.
             sql "CALL zdm.wait('$migration', 'verify', $seconds)" 2>/dev/null || true
@@ -175,7 +175,7 @@ measure() { # LOAD CONTENDER
     : >"$work/plot.$1.$2"
     note_plot "$1" "$2" "$began"
     rm -f "$load_prefix".*
-    case $2 in auto | full | 0.*) cut_over "$1" "$2" "$began" ;; esac
+    ! is_zdm "$2" || cut_over "$1" "$2" "$began"
     note max "$1" "$2" "$stall"
     note failures "$1" "$2" "$failures"
     awk "BEGIN { print $from - $began + 1, $to - $began + 1, $ended - $began + 1 }" >"$work/phases.$1.$2"
@@ -216,17 +216,18 @@ plot() {
 
 value() { median <"$work/$1.$2.$3"; } # WHAT LOAD CONTENDER
 
-# A bar of a dot for each fifth of what the load alone has.
+# A bar of a dot for each fifth of what the slowest has, the load alone.
 trade_off() { # LOAD
     local contender
     for contender in $contenders; do
-        case $contender in
-            nothing) echo "0 $(value p99 "$1" nothing) -" ;;
-            auto | full | 0.*) echo "$(value speed "$1" "$contender") $(value p99 "$1" "$contender") $contender" ;;
-        esac
+        if [ "$contender" = nothing ]; then
+            echo "0 $(value p99 "$1" nothing) -"
+        elif is_zdm "$contender"; then
+            echo "$(value speed "$1" "$contender") $(value p99 "$1" "$contender") $contender"
+        fi
     done | sort -g | awk -v load="$1" '
         {
-            if (NR == 1) unit = $2 / 5
+            if (NR == 1) unit = ($2 > 0 ? $2 : 1) / 5
             bar = ""
             for (i = 0; i < $2 / unit && i < 60; i++) bar = bar "."
             printf "%5s | %9d rows/s | %8.2f ms | %-5s %s\n", load " %", $1, $2, $3, bar
@@ -261,6 +262,9 @@ report() {
     say "statement, 0 where it was not done within $seconds s. The plot of the last round: $out/impact.svg"
 }
 
+for contender in $contenders; do
+    [[ $contender =~ ^(nothing|alter|update|batches)$ ]] || is_zdm "$contender" || die "there is no contender $contender"
+done
 setup_work
 say "Impact on $clients clients: $(thousands "$rows") rows, $rounds rounds, at most $seconds s each"
 require_compiler
