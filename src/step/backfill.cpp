@@ -167,6 +167,7 @@ class Backfill final : public StepKind {
         ScanProgress progress;
         double busy_ms = 0;
         int64_t held_pause_ms = 1;
+        int64_t moved_to_look = turn.helps ? INT64_MAX : 0;
         const double began_ms = zdm_now_ms();
         double saved_ms = began_ms, recruited_ms = began_ms;
         check(zdm_report_activity(fmt::format("zdm backfill of {}, blocks {} to {}",
@@ -212,7 +213,7 @@ class Backfill final : public StepKind {
                 // Whatever ends this run must leave the cursor where it has come to: begun again
                 // before the last windows, it would find their rows done and the same blocks busy.
                 if (report.done || report.rewritten || yield || held ||
-                    now_ms - saved_ms > save_every_ms) {
+                    now_ms - saved_ms > save_every_ms || progress.rows_moved >= moved_to_look) {
                     progress.busy_seconds = (busy_ms + now_ms - box_ms) / 1000;
                     progress.done = report.done;
                     save(turn, scan, report, progress);
@@ -229,7 +230,7 @@ class Backfill final : public StepKind {
             busy_ms += took_ms;
             note_slowness(turn, slow);
             if (report.rewritten || report.done || yield) return Outcome::more();
-            if (saved && !turn.helps) vacuum_if_due(turn, scan);
+            if (saved && !turn.helps) moved_to_look = vacuum_if_due(turn, scan);
             if (turn.settings.max_workers > 1 && !turn.helps &&
                 zdm_now_ms() - recruited_ms > recruit_ms) {
                 recruited_ms = zdm_now_ms();

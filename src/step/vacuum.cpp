@@ -15,8 +15,8 @@ namespace {
 
 // A leaf that was filled in order has a tenth of its room left for new entries.
 constexpr double due_share = 0.04;
-// It reads every index from end to end.
-constexpr double least_moved = 10000;
+// It takes some ms on the smallest table.
+constexpr double least_moved = 1000;
 
 // False: somebody else has the table (an autovacuum, maybe) or waited for it, or the migration is
 // to be aborted. Then the next time is soon enough.
@@ -44,18 +44,22 @@ bool vacuum(const Scan &scan, double duty, bool beside_others) {
 
 }  // namespace
 
-void vacuum_if_due(Turn &turn, const Scan &scan) {
+int64_t vacuum_if_due(Turn &turn, const Scan &scan) {
     bool due = false;
+    int64_t due_at = 0, moved_rows = 0;
     in_turn(turn, [&] {
         const MovedRows moved = moved_since_vacuum(turn.migration, scan);
-        due = moved.rows >= std::max(least_moved, due_share * moved.of_rows);
+        due_at = static_cast<int64_t>(std::max(least_moved, due_share * moved.of_rows));
+        moved_rows = moved.rows;
+        due = moved_rows >= due_at;
         if (due) note_vacuum(scan, moved);
     });
     const double duty = turn.pacer.duty(turn.settings);
-    if (!due) return;
+    if (!due) return due_at - moved_rows;
     // Until the next box says otherwise.
     note_slowness(turn, fmt::format("vacuums {} between two boxes", scan.relation_name));
     interruptible(turn, [&] { return vacuum(scan, duty, turn.pacer.beside_others()); });
+    return due_at;
 }
 
 }  // namespace zdm

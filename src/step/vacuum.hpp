@@ -3,6 +3,8 @@
 // new entries, an index does not grow.
 #pragma once
 
+#include <cstdint>
+
 #include "state/scan.hpp"
 #include "step/step.hpp"
 
@@ -10,7 +12,7 @@ namespace zdm {
 
 // Between two boxes, in no transaction: where enough rows have been moved since the last time.
 // Takes SHARE UPDATE EXCLUSIVE only where it is free, and lets go as soon as anybody waits for the
-// table.
-void vacuum_if_due(Turn &turn, const Scan &scan);
+// table. Gives how many rows may be moved until it is worth another look.
+int64_t vacuum_if_due(Turn &turn, const Scan &scan);
 
 }  // namespace zdm
