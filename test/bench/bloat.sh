@@ -39,7 +39,7 @@ describe() { # SHAPE
     case $1 in
         tiny) columns='' keys=0 ;;
         wide) columns=", $(random_text 58) AS pad" count=$((rows / 5)) ;;
-        toasted) columns=", $(random_text 320) AS pad" count=$((rows / 30)) ;;
+        toasted) columns=", $(random_text 320) AS pad" count=$((rows / 10)) ;;
         room) options='WITH (fillfactor = 70)' ;;
         dead) deleted='id % 10 < 3' ;;
         many) keys=9 ;;
