@@ -167,7 +167,7 @@ class Backfill final : public StepKind {
         ScanProgress progress;
         double busy_ms = 0;
         int64_t held_pause_ms = 1;
-        int64_t moved_to_look = turn.helps ? INT64_MAX : 0;
+        int64_t moved_to_look = turn.helps ? INT64_MAX : least_moved_to_vacuum;
         const double began_ms = zdm_now_ms();
         double saved_ms = began_ms, recruited_ms = began_ms;
         check(zdm_report_activity(fmt::format("zdm backfill of {}, blocks {} to {}",

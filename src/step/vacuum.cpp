@@ -15,8 +15,6 @@ namespace {
 
 // A leaf that was filled in order has a tenth of its room left for new entries.
 constexpr double due_share = 0.04;
-// It takes some ms on the smallest table.
-constexpr double least_moved = 1000;
 
 // False: somebody else has the table (an autovacuum, maybe) or waited for it, or the migration is
 // to be aborted. Then the next time is soon enough.
@@ -49,7 +47,7 @@ int64_t vacuum_if_due(Turn &turn, const Scan &scan) {
     int64_t due_at = 0, moved_rows = 0;
     in_turn(turn, [&] {
         const MovedRows moved = moved_since_vacuum(turn.migration, scan);
-        due_at = static_cast<int64_t>(std::max(least_moved, due_share * moved.of_rows));
+        due_at = std::max(least_moved_to_vacuum, static_cast<int64_t>(due_share * moved.of_rows));
         moved_rows = moved.rows;
         due = moved_rows >= due_at;
         if (due) note_vacuum(scan, moved);

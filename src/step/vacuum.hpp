@@ -10,6 +10,9 @@
 
 namespace zdm {
 
+// It takes some ms on the smallest table.
+constexpr int64_t least_moved_to_vacuum = 1000;
+
 // Between two boxes, in no transaction: where enough rows have been moved since the last time.
 // Takes SHARE UPDATE EXCLUSIVE only where it is free, and lets go as soon as anybody waits for the
 // table. Gives how many rows may be moved until it is worth another look.

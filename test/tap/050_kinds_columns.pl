@@ -45,7 +45,7 @@ my @changes = (
 
 sub dump_of { my ($database) = @_; return schema_of($node, $database, [ 'account', 'part*' ], '--no-comments'); }
 
-my $rows = q{SELECT md5(string_agg(a::text, ',' ORDER BY id)) FROM account a UNION ALL SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM part p};
+my $rows = q{SELECT md5(string_agg(a::text, ',' ORDER BY id)) FROM account a UNION ALL SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM part p ORDER BY 1};
 $node->safe_psql('postgres', 'CREATE DATABASE twin');
 $node->safe_psql('twin', $tables);
 $node->safe_psql('twin', $_->[1]) for @changes;

@@ -1,5 +1,5 @@
 # What others' transactions notice is measured in place: passes rest for half a second now and then, and the latency of
-# statements beside a pass is held against that without. Above zdm.max_latency_ratio the pass slows down.
+# transactions beside a pass is held against that without. Above zdm.max_latency_ratio the pass slows down.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -40,6 +40,18 @@ until_true(q{SELECT duty < 0.2 FROM zdm.pacing p JOIN zdm.migration m ON m.id = 
 until_true(q{SELECT EXISTS (SELECT FROM zdm.status WHERE name = 'm' AND phase = 'backfill' AND throttled_by LIKE 'p%')}, 'status names it');
 like(value(q{SELECT throttled_by FROM zdm.status WHERE name = 'm' AND phase = 'backfill'}),
     qr/^p9[59] of others' transactions [0-9.]+ ms beside it, [0-9.]+ ms without \(zdm\.max_latency_ratio 0\.01\)$/, 'with both values and the setting');
+
+# --- One of the passes measures; those of another database go by it too.
+value('CREATE DATABASE other');
+$node->safe_psql('other', qq{
+    CREATE EXTENSION zdm;
+    CREATE TABLE u (id integer PRIMARY KEY, v integer NOT NULL, filler text DEFAULT repeat('x', 100));
+    INSERT INTO u SELECT g, g % 7 FROM generate_series(1, 500000) g;
+    $limits SET zdm.max_latency_ratio = 0.01; SET zdm.max_wal_rate = '1MB';
+    SELECT zdm.change_type('u', 'v', 'bigint', name => 'other')});
+ok($node->poll_query_until('other', q{SELECT EXISTS (SELECT FROM zdm.status WHERE phase = 'backfill' AND throttled_by LIKE 'p9% of others%')}), 'the second pass knows it too');
+$node->safe_psql('other', q{SELECT zdm.abort('other')});
+$node->safe_psql('other', q{CALL zdm.wait('other', 'aborted', 60)});
 
 # --- The conductor is ended in mid-window: the next one measures, and nobody rests for ever.
 my ($worker) = value(q{SELECT zdm.worker_pid()});
