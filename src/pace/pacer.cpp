@@ -174,7 +174,18 @@ double Pacer::duty(const Settings &settings) const {
 
 bool Pacer::beside_others() const { return running_ >= nobody_at_work; }
 
-void Pacer::begin_box(const Settings &settings) { zdm_box_begins(beside_others(), duty(settings)); }
+double Pacer::begin_box(const Settings &settings) {
+    zdm_box_begins(beside_others(), duty(settings));
+    return box_began_ms_ = zdm_now_ms();
+}
+
+double Pacer::end_box() {
+    const double took_ms = zdm_now_ms() - box_began_ms_;
+    double rested_ms = 0;
+    owed_ms_ = zdm_box_ends(&rested_ms);
+    worked_ms_ = took_ms - rested_ms;
+    return took_ms;
+}
 
 double Pacer::box_ms(const Settings &settings) const {
     const bool alone = duty(settings) >= 1 && !beside_others();
@@ -189,17 +200,15 @@ double Pacer::unbroken_box_ms(const Settings &settings) const {
 
 double Pacer::pause_ms(const Settings &settings, const Box &box) {
     const double now_ms = zdm_now_ms();
-    double rested_ms = 0;
-    const double owed_ms = zdm_box_ends(&rested_ms);
-    note_box(box, box.took_ms - rested_ms, now_ms);
+    note_box(box, now_ms);
     wal_.spend(now_ms, zdm_own_wal_bytes(), settings.limits.wal_bytes_per_second);
     const double to_rest = fixed_duty(settings) ? 0 : zdm_latency_quiet_ms();
-    return std::min(std::max({owed_ms, wal_.pause_ms(), to_rest}), longest_pause_ms);
+    return std::min(std::max({owed_ms_, wal_.pause_ms(), to_rest}), longest_pause_ms);
 }
 
-void Pacer::note_box(const Box &box, double worked_ms, double now_ms) {
+void Pacer::note_box(const Box &box, double now_ms) {
     if (box.rows > 0) {  // the others wait for something
-        row_work_ms_ += worked_ms;
+        row_work_ms_ += worked_ms_;
         row_count_ += box.rows;
     }
     if (row_work_ms_ >= least_row_work_ms && row_count_ >= least_row_count) {

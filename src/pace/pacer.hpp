@@ -29,7 +29,6 @@ struct Task {
 
 // One box of work.
 struct Box {
-    double took_ms = 0;
     int64_t rows = 0;
     bool waited_for = false;  // somebody waited for a row of ours
 };
@@ -52,13 +51,15 @@ class Pacer {
 
     // Whether any session has been at work lately.
     bool beside_others() const;
-    // Where a box's work begins.
-    void begin_box(const Settings &settings);
+    // Where a box's work begins: now, in ms.
+    double begin_box(const Settings &settings);
+    // Where it has ended: how long it took, in ms. What comes before the pause is no work of it.
+    double end_box();
     // How long it should take, in ms; and one that cannot rest in between (hot/breath.hpp): short
     // boxes harm less than long ones with longer pauses.
     double box_ms(const Settings &settings) const;
     double unbroken_box_ms(const Settings &settings) const;
-    // Where it has ended: how long to pause, in ms.
+    // After it: how long to pause, in ms.
     double pause_ms(const Settings &settings, const Box &box);
     // Many times a second, while it does not work itself.
     void note_running();
@@ -97,7 +98,10 @@ class Pacer {
     WalBudget wal_;
     LatencyWindows latency_;
     void measure_latency(const Settings &settings, double now_ms);
-    void note_box(const Box &box, double worked_ms, double now_ms);
+    void note_box(const Box &box, double now_ms);
+    double box_began_ms_ = 0;
+    double worked_ms_ = 0;    // in the last box
+    double owed_ms_ = 0;      // of rest, for it
     double row_work_ms_ = 0;  // since the last mean was taken
     int64_t row_count_ = 0;
     double us_per_row_ = 0;

@@ -184,8 +184,7 @@ class Backfill final : public StepKind {
             }
             bool called_off = false, yield = false, held = false, saved = false;
             std::string slow;
-            const double box_ms = zdm_now_ms();
-            turn.pacer.begin_box(turn.settings);
+            const double box_ms = turn.pacer.begin_box(turn.settings);
             in_turn(turn, [&] {
                 if (turn.helps && !may_write(turn, scan)) {
                     called_off = true;
@@ -226,8 +225,7 @@ class Backfill final : public StepKind {
                 }
             });
             if (called_off) return Outcome::more();
-            const double took_ms = zdm_now_ms() - box_ms;
-            busy_ms += took_ms;
+            busy_ms += turn.pacer.end_box();
             note_slowness(turn, slow);
             if (report.rewritten || report.done || yield) return Outcome::more();
             if (saved && !turn.helps) moved_to_look = vacuum_if_due(turn, scan);
@@ -249,8 +247,7 @@ class Backfill final : public StepKind {
             }
             if (report.idle) check(zdm_sleep(idle_pause_ms));
             if (report.waited_for) check(zdm_sleep(1));
-            busy_ms +=
-                pace(turn, {took_ms, report.rows_hot + report.rows_moved, report.waited_for});
+            busy_ms += pace(turn, {report.rows_hot + report.rows_moved, report.waited_for});
         }
     }
 

@@ -115,8 +115,7 @@ class SplitBackfill final : public StepKind {
             if (const auto wait = held_back(turn, scan)) return *wait;
             bool yield = false;
             int64_t copied = 0;
-            const double box_ms = zdm_now_ms();
-            turn.pacer.begin_box(turn.settings);
+            const double box_ms = turn.pacer.begin_box(turn.settings);
             in_turn(turn, [&] {
                 check(zdm_setting_override("synchronous_commit", "off", true));
                 // Blocks all below the cursor, of an empty table: there is nothing to copy.
@@ -133,7 +132,7 @@ class SplitBackfill final : public StepKind {
                 save_scan(turn.migration, scan, progress);
                 yield = !turn.refresh() || (!turn.alone && zdm_now_ms() - began_ms > turn_ms);
             });
-            const double took_ms = zdm_now_ms() - box_ms;
+            const double took_ms = turn.pacer.end_box();
             if (finished(scan) || yield) return Outcome::more();
             note_slowness(turn, "");
             if (scan.next_block >= scan.blocks && busy_at >= scan.busy_blocks.size())
@@ -144,7 +143,7 @@ class SplitBackfill final : public StepKind {
                                 split.source_table),
                     std::min(retry_pause_ms(attempts), longest_busy_pause_ms));
             at_once = blocks_that_fit(at_once, took_ms, turn.pacer.unbroken_box_ms(turn.settings));
-            pace(turn, {took_ms, copied, false});
+            pace(turn, {copied, false});
         }
     }
 

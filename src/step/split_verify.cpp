@@ -54,8 +54,7 @@ class SplitVerify final : public StepKind {
             if (const auto wait = held_back(turn, scan)) return *wait;
             bool yield = false;
             SplitFinding found;
-            const double box_ms = zdm_now_ms();
-            turn.pacer.begin_box(turn.settings);
+            const double box_ms = turn.pacer.begin_box(turn.settings);
             in_turn(turn, [&] {
                 const uint32_t end = std::min(scan.next_block + at_once, scan.blocks);
                 join_by_key();
@@ -70,11 +69,11 @@ class SplitVerify final : public StepKind {
                 progress.done = end >= scan.blocks;
                 save_scan(turn.migration, scan, progress);
             });
-            const double took_ms = zdm_now_ms() - box_ms;
+            const double took_ms = turn.pacer.end_box();
             if (scan.next_block >= scan.blocks || yield) return Outcome::more();
             note_slowness(turn, "");
             at_once = blocks_that_fit(at_once, took_ms, turn.pacer.unbroken_box_ms(turn.settings));
-            pace(turn, {took_ms, found.rows, false});
+            pace(turn, {found.rows, false});
         }
     }
 

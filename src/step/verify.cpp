@@ -99,8 +99,7 @@ class Verify final : public StepKind {
             if (const auto wait = held_back(turn, scan)) return *wait;
             ZdmVerifyReport report{};
             bool yield = false;
-            const double box_ms = zdm_now_ms();
-            turn.pacer.begin_box(turn.settings);
+            const double box_ms = turn.pacer.begin_box(turn.settings);
             in_turn(turn, [&] {
                 {
                     OwnerScope as_owner(turn.migration.owner);
@@ -122,9 +121,10 @@ class Verify final : public StepKind {
                 progress.done = report.done;
                 save_scan(turn.migration, scan, progress);
             });
+            turn.pacer.end_box();
             if (report.done || report.rewritten || yield) return Outcome::more();
             note_slowness(turn, why);
-            slept_ms = pace(turn, {zdm_now_ms() - box_ms, report.rows, false});
+            slept_ms = pace(turn, {report.rows, false});
         }
     }
 
