@@ -30,6 +30,7 @@
 //
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #include "hot/breath.hpp"
+#include "hot/elapsed.hpp"
 #include "hot/fill_page.hpp"
 #include "hot/hot.h"
 
@@ -39,7 +40,6 @@ extern "C" {
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "storage/freespace.h"
@@ -101,13 +101,6 @@ struct Box {
     instr_time start;
     int64 budget_us;
 };
-
-int64 us_since(instr_time start) {
-    instr_time now;
-    INSTR_TIME_SET_CURRENT(now);
-    INSTR_TIME_SUBTRACT(now, start);
-    return INSTR_TIME_GET_MICROSEC(now);
-}
 
 int64 elapsed_us(const Box *box) { return us_since(box->start); }
 

@@ -1,5 +1,7 @@
 #include "hot/breath.hpp"
 
+#include "hot/elapsed.hpp"
+
 extern "C" {
 #include "postgres.h"
 
@@ -13,10 +15,10 @@ extern "C" {
 #include <unistd.h>
 #endif
 
-#include "portability/instr_time.h"
-
 #include "pg/engine.h"
 }
+
+using namespace zdm;
 
 namespace {
 
@@ -39,13 +41,6 @@ double rest_per_work = 0;
 double owed_us = 0;    // of rest; below 0: has rested more
 double rested_us = 0;  // in this box
 instr_time last_breath;
-
-double us_since(instr_time start) {
-    instr_time now;
-    INSTR_TIME_SET_CURRENT(now);
-    INSTR_TIME_SUBTRACT(now, start);
-    return static_cast<double>(INSTR_TIME_GET_MICROSEC(now));
-}
 
 #ifdef __linux__
 
@@ -91,7 +86,7 @@ bool somebody_waits() {
 
 void breathe(Rest rest) {
     if (!beside_others) return;
-    const double worked_us = us_since(last_breath);
+    const auto worked_us = static_cast<double>(us_since(last_breath));
     const bool is_due = worked_us >= longest_work_us;
     const double would_owe_us = owed_us + worked_us * rest_per_work;
     if (!is_due && (rest == Rest::shortest || would_owe_us < shortest_rest_us)) return;
@@ -102,7 +97,7 @@ void breathe(Rest rest) {
     pgstat_report_wait_start(PG_WAIT_EXTENSION);
     pg_usleep(static_cast<long>(Min(Max(owed_us, shortest_rest_us), most_us)));
     pgstat_report_wait_end();
-    const double slept_us = us_since(last_breath);
+    const auto slept_us = static_cast<double>(us_since(last_breath));
     rested_us += slept_us;
     owed_us -= slept_us;
     INSTR_TIME_SET_CURRENT(last_breath);
@@ -125,7 +120,7 @@ extern "C" void zdm_box_begins(bool others, double share) {
 }
 
 extern "C" double zdm_box_ends(double *rested_ms) {
-    owed_us += us_since(last_breath) * rest_per_work;
+    owed_us += static_cast<double>(us_since(last_breath)) * rest_per_work;
     INSTR_TIME_SET_CURRENT(last_breath);
     *rested_ms = rested_us / 1000;
     return owed_us / 1000;

@@ -4,6 +4,7 @@
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #include "hot/breath.hpp"
 #include "hot/describe.hpp"
+#include "hot/elapsed.hpp"
 #include "hot/hot.h"
 #include "hot/page.hpp"
 #include "hot/sync_program.hpp"
@@ -13,7 +14,6 @@ extern "C" {
 #include "access/table.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -154,12 +154,7 @@ extern "C" void zdm_hot_verify(Oid relid, Oid relfilenode, ZdmSyncArguments argu
         CHECK_FOR_INTERRUPTS();
         breathe();
         check_page(&pass, block++, strategy);
-        if (budget_us > 0) {
-            instr_time now;
-            INSTR_TIME_SET_CURRENT(now);
-            INSTR_TIME_SUBTRACT(now, start);
-            if (static_cast<int64>(INSTR_TIME_GET_MICROSEC(now)) >= budget_us) break;
-        }
+        if (budget_us > 0 && us_since(start) >= budget_us) break;
     }
     PopActiveSnapshot();
     report->next_block = block;

@@ -180,12 +180,11 @@ ErrorData *zdm_column_set_label(uint32_t relation, int column, const char *provi
 ErrorData *zdm_vacuum_begin(uint32_t relation, double duty, bool beside_others, bool *locked);
 ErrorData *zdm_vacuum_end(void);
 
-/* latency.c: how long statements and commits of clients take, with and without a pass beside them.
+/* latency.c: how long clients' transactions take, with and without a pass beside them.
  * Nothing is measured, and nobody conducts, without shared_preload_libraries. */
 #define ZDM_ACTIVE 0
 #define ZDM_QUIET 1
 #define ZDM_LATENCY_BUCKETS 208 /* up to a minute */
-/* Whether this process is the one that opens windows; it becomes that where nobody is. */
 typedef struct ZdmLatencyComparison {
     int percentile; /* the 99th where there were transactions enough, else the 95th */
     double active_ms;
@@ -193,6 +192,7 @@ typedef struct ZdmLatencyComparison {
     uint32_t number; /* from 1 */
 } ZdmLatencyComparison;
 
+/* Whether this process is the one that opens windows; it becomes that where nobody is. */
 bool zdm_latency_conduct(void);
 /* For the conductor: a window, in which what begins after settle_ms counts. It ends by itself. */
 void zdm_latency_open(int kind, double settle_ms, double length_ms);
