@@ -27,10 +27,10 @@ END $$;
 SET zdm.pace = 'full';
 SET zdm.max_wal_rate = '256kB';
 SET zdm.batch_time = '1ms';
-SELECT pg_current_wal_insert_lsn() AS wal_before, clock_timestamp() AS began \gset
 SELECT zdm.change_type('t', 'v', 'bigint', name => 'm');
 SELECT settings FROM zdm.migration;
 CALL until($$throttled_by ~ '^own WAL [0-9.]+ [kM]B/s \(zdm.max_wal_rate 256 kB/s\)$'$$);
+SELECT pg_current_wal_insert_lsn() AS wal_before, clock_timestamp() AS began \gset
 SELECT pg_sleep(1);
 SELECT phase, state FROM zdm.status;
 SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), :'wal_before') < 262144 * (extract(epoch FROM clock_timestamp() - :'began') + 4) AS within_budget;
