@@ -68,6 +68,7 @@ struct ZdmBackfill {
     int argument_count;
     char **arguments;
     SyncProgram *program;
+    SpareRoom spare_room;
 
     BlockNumber end;           // of the range
     BlockNumber window_start;  // all blocks below are finished, but for the busy ones
@@ -346,7 +347,7 @@ extern "C" void zdm_hot_backfill_run(ZdmBackfill *backfill, int64 budget_us, boo
     box.report = report;
     box.budget_us = budget_us;
     INSTR_TIME_SET_CURRENT(box.start);
-    fill_box_open(&box.fill, relation, current_program(backfill, relation));
+    fill_box_open(&box.fill, relation, current_program(backfill, relation), &backfill->spare_room);
     if (backfill->index_us <= 0)
         backfill->index_us = first_guess_index_us * box.fill.indexes->ri_NumIndices;
     if (backfill->window_start < backfill->end)

@@ -195,9 +195,10 @@ Size growth_of(HeapTuple tuple, Size space) {
 
 }  // namespace
 
-void fill_box_open(FillBox *box, Relation relation, SyncProgram *program) {
+void fill_box_open(FillBox *box, Relation relation, SyncProgram *program, SpareRoom *spare_room) {
     box->relation = relation;
     box->program = program;
+    box->spare_room = spare_room;
     box->memory =
         AllocSetContextCreate(CurrentMemoryContext, "zdm backfill box", ALLOCSET_DEFAULT_SIZES);
     box->page_memory =
@@ -268,6 +269,8 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         if (version == nullptr) continue;
         const Size space = space_of(version);
         const Size growth = growth_of(&tuple, space);
+        if (movers < 0 && first_visit)
+            spare_room_keep(box->spare_room, box->relation, rows.free_space, space);
         if (movers < 0)
             movers = move_out ? rows.count : first_visit ? movers_needed(rows, space, growth) : 0;
         const bool fits =

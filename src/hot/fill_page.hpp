@@ -5,6 +5,7 @@
 #pragma once
 
 #include "hot/index_entries.hpp"
+#include "hot/spare_room.hpp"
 #include "hot/sync_program.hpp"
 
 extern "C" {
@@ -35,6 +36,7 @@ struct FillBox {
     int *attnums;
     Datum *values;
     bool *nulls;
+    SpareRoom *spare_room;  // of the pages seen so far; lives longer than the box
 
     int64 rows_hot;
     int64 rows_moved;
@@ -43,7 +45,7 @@ struct FillBox {
 };
 
 // Opens the table's indexes. The caller holds ROW EXCLUSIVE and has an active snapshot.
-void fill_box_open(FillBox *box, Relation relation, SyncProgram *program);
+void fill_box_open(FillBox *box, Relation relation, SyncProgram *program, SpareRoom *spare_room);
 // Makes the index entries that the box still owes.
 void fill_box_close(FillBox *box);
 
