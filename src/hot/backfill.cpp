@@ -6,12 +6,14 @@
 //
 // Blocks are worked on in windows, a window in passes, each pass in transactions of its own:
 //
-//   first pass   every page is pruned; rows are filled in place while there is room, then a share
-//                of the rest is moved to other pages, which makes room (fill_page.cpp)
-//   next passes  the versions that the pass before has killed are pruned away by now, and the room
-//                is filled with the next rows; until none is left
+//   every pass   a page is pruned of what the pass before has killed, and what room there is is
+//                filled with rows in place; where that does not suffice for all that are left, a
+//                few are moved to other pages (movers.hpp); until none is left
 //   at the end   the free space is told to the free space map, so that the movers of the next
 //                windows land here and not at the table's end
+//
+// Between two windows the caller may vacuum, which tells the free space map, too: in a window it
+// would give room away that the rows next to it are waiting for.
 //
 // A pass of a window is meant to take about one time box: a smaller window would come back to a
 // page before other backends' snapshots have let its dead versions go, a larger one holds more row
@@ -53,7 +55,9 @@ using namespace zdm;
 namespace {
 
 constexpr int smallest_window = 16;
+constexpr int first_window = 64;
 constexpr int largest_window = 16384;
+constexpr int least_windows = 16;      // of a table: in between it is vacuumed
 constexpr int64 patience_us = 500000;  // as long as many a query runs
 
 // Until it has been measured: what a mover's entry in one index takes.
@@ -68,13 +72,14 @@ struct ZdmBackfill {
     int argument_count;
     char **arguments;
     SyncProgram *program;
-    SpareRoom spare_room;
+    MoverPolicy mover_policy;
 
     BlockNumber end;           // of the range
     BlockNumber window_start;  // all blocks below are finished, but for the busy ones
     BlockNumber window_end;
     int window_pages;  // of the next window
-    bool publishing;   // the window's rows are done, its free space is not told yet
+    int most_window_pages;
+    bool publishing;  // the window's rows are done, its free space is not told yet
     int pass;
     BlockNumber next;  // in this pass
     int fruitless;     // passes in a row that found work and could do none
@@ -148,6 +153,7 @@ void begin_window(ZdmBackfill *backfill) {
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
     backfill->pass_us = 0;
+    begin_mover_pass(&backfill->mover_policy);
     memset(backfill->pages, 0, sizeof(PageProgress) * backfill->window_pages);
 }
 
@@ -186,7 +192,7 @@ void adapt_window(ZdmBackfill *backfill, int64 budget_us) {
     if (backfill->pass_us > budget_us)
         backfill->window_pages = Max(smallest_window, backfill->window_pages * 3 / 4);
     else if (backfill->pass_us < budget_us / 2)
-        backfill->window_pages = Min(largest_window, backfill->window_pages * 3 / 2);
+        backfill->window_pages = Min(backfill->most_window_pages, backfill->window_pages * 3 / 2);
 }
 
 void note_fruit(Box *box, bool left) {
@@ -198,7 +204,7 @@ void note_fruit(Box *box, bool left) {
     }
     if (backfill->fruitless++ == 0) {
         INSTR_TIME_SET_CURRENT(backfill->fruitless_since);
-        backfill->window_pages = Min(largest_window, backfill->window_pages * 2);
+        backfill->window_pages = Min(backfill->most_window_pages, backfill->window_pages * 2);
     }
     if (us_since(backfill->fruitless_since) > patience_us) backfill->stuck = true;
     box->report->idle = true;
@@ -218,6 +224,7 @@ void end_pass(Box *box) {
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
     backfill->pass_us = 0;
+    begin_mover_pass(&backfill->mover_policy);
     backfill->pass++;
     backfill->next = backfill->window_start;
     if (left) return;
@@ -238,9 +245,11 @@ void work_on_window(Box *box, bool wait_for_horizon) {
         if (!publish_free_space(box)) return;
         backfill->window_start = backfill->window_end;
         begin_window(backfill);
-        if (backfill->window_start >= backfill->end) return;
+        box->report->between_windows = true;
+        return;
     }
     const int64 began_us = elapsed_us(box);
+    box->fill.moved.among_dead = backfill->pass > 0;
     const bool move_out = backfill->stuck && backfill->fruitless > 0 && !wait_for_horizon;
     while (backfill->next < backfill->window_end) {
         PageProgress *progress = &backfill->pages[backfill->next - backfill->window_start];
@@ -308,7 +317,9 @@ extern "C" ZdmBackfill *zdm_hot_backfill_open(Oid relation, Oid relfilenode,
     backfill->arguments = static_cast<char **>(palloc(sizeof(char *) * arguments.count));
     for (int i = 0; i < arguments.count; i++) backfill->arguments[i] = pstrdup(arguments.values[i]);
     backfill->pages = static_cast<PageProgress *>(palloc0(sizeof(PageProgress) * largest_window));
-    backfill->window_pages = 64;
+    backfill->window_pages = first_window;
+    backfill->most_window_pages =
+        Min(largest_window, Max(first_window, static_cast<int>(end_block / least_windows)));
     backfill->window_start = Min(next_block, end_block);
     backfill->end = end_block;
     MemoryContextSwitchTo(caller);
@@ -347,7 +358,8 @@ extern "C" void zdm_hot_backfill_run(ZdmBackfill *backfill, int64 budget_us, boo
     box.report = report;
     box.budget_us = budget_us;
     INSTR_TIME_SET_CURRENT(box.start);
-    fill_box_open(&box.fill, relation, current_program(backfill, relation), &backfill->spare_room);
+    fill_box_open(&box.fill, relation, current_program(backfill, relation),
+                  &backfill->mover_policy);
     if (backfill->index_us <= 0)
         backfill->index_us = first_guess_index_us * box.fill.indexes->ri_NumIndices;
     if (backfill->window_start < backfill->end)

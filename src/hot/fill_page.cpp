@@ -31,12 +31,7 @@ namespace zdm {
 
 namespace {
 
-// Rows that leave a full page on the first visit, as a share of it: the fewer, the more passes over
-// it. But each makes an entry in every index, whose leaves are 90 % full after CREATE INDEX: with
-// fewer than a tenth of the rows moved hardly a leaf has to be split.
-constexpr double mover_share = 0.09;
-
-// See room_will_come. The first is what the visit before has killed.
+// See others_take_the_room. The first is what the visit before has killed.
 constexpr int most_pruned_in_vain = 4;
 
 // Constraints that read a new column: only somebody else can have made them so soon, but they hold.
@@ -151,29 +146,33 @@ Written write_held_version(FillBox *box, ItemPointerData place, HeapTuple versio
     return write_version(box, place, version, true);
 }
 
-// Rows that are to leave a full page on the first visit, so that later ones have room: the least
-// that the growth of all its rows demands, but enough to work with; and all that line pointers do
-// not suffice for, because a row that stays keeps two of them until the next vacuum.
-int movers_needed(const PageRows &rows, Size row_space, Size growth) {
-    const Size wanted = Max(static_cast<Size>(rows.count * mover_share) * row_space,
-                            rows.count * growth + row_space);
-    int movers = 0;
-    if (rows.free_space < wanted)
-        movers = Max(1, static_cast<int>((wanted - rows.free_space + row_space - 1) / row_space));
-    return Max(movers, rows.count - rows.free_line_pointers);
+int unfilled_rows(const FillBox *box, Buffer buffer, const PageRows &rows) {
+    const BlockNumber block = BufferGetBlockNumber(buffer);
+    int count = 0;
+    for (int i = 0; i < rows.count; i++) {
+        HeapTupleData tuple = row_at(box->relation, buffer, block, rows.offsets[i]);
+        if (!is_filled(box, &tuple)) count++;
+    }
+    return count;
 }
 
-// Whether a row that finds no room on its page will find some later. It does not where nothing can
-// be pruned any more, nor on a page that was pruned a few times, but others have been quicker to
-// use the room. While the page waits for the same transaction as before, no pruning has taken place
-// because somebody still sees what that one has killed; how long to wait for it is not ours to say.
-bool room_will_come(const PageRows &rows, PageProgress *progress) {
-    if (!TransactionIdIsValid(rows.prune_xid)) return false;
-    if (rows.prune_xid != progress->waits_for) {
+int movers_of(FillBox *box, Buffer buffer, const PageRows &rows, Size row_space, Size growth) {
+    const int unfilled = unfilled_rows(box, buffer, rows);
+    return movers_allowed(box->mover_policy, rows,
+                          movers_needed(rows, unfilled, row_space, growth));
+}
+
+bool is_pruned(const PageRows &rows) { return !TransactionIdIsValid(rows.prune_xid); }
+
+// On a page that was pruned a few times, but others have been quicker to use the room. While it
+// waits for the same transaction as before, no pruning has taken place because somebody still sees
+// what that one has killed; how long to wait for it is not ours to say.
+bool others_take_the_room(const PageRows &rows, PageProgress *progress) {
+    if (!is_pruned(rows) && rows.prune_xid != progress->waits_for) {
         progress->waits_for = rows.prune_xid;
         progress->pruned_in_vain++;
     }
-    return progress->pruned_in_vain <= most_pruned_in_vain;
+    return progress->pruned_in_vain > most_pruned_in_vain;
 }
 
 // The next visit is to prune the page. heap_page_prune_opt leaves one alone that has a tenth free,
@@ -195,10 +194,11 @@ Size growth_of(HeapTuple tuple, Size space) {
 
 }  // namespace
 
-void fill_box_open(FillBox *box, Relation relation, SyncProgram *program, SpareRoom *spare_room) {
+void fill_box_open(FillBox *box, Relation relation, SyncProgram *program,
+                   MoverPolicy *mover_policy) {
     box->relation = relation;
     box->program = program;
-    box->spare_room = spare_room;
+    box->mover_policy = mover_policy;
     box->memory =
         AllocSetContextCreate(CurrentMemoryContext, "zdm backfill box", ALLOCSET_DEFAULT_SIZES);
     box->page_memory =
@@ -269,14 +269,17 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         if (version == nullptr) continue;
         const Size space = space_of(version);
         const Size growth = growth_of(&tuple, space);
-        if (movers < 0 && first_visit)
-            spare_room_keep(box->spare_room, box->relation, rows.free_space, space);
+        if (first_visit && movers < 0)
+            spare_room_keep(&box->mover_policy->spare_room, box->relation, rows.free_space, space);
+        // What is yet to be pruned makes room by itself.
         if (movers < 0)
-            movers = move_out ? rows.count : first_visit ? movers_needed(rows, space, growth) : 0;
+            movers = move_out                         ? rows.count
+                     : first_visit || is_pruned(rows) ? movers_of(box, buffer, rows, space, growth)
+                                                      : 0;
         const bool fits =
             rows.free_space + sizeof(ItemIdData) >= space && rows.free_line_pointers > 0;
-        if (!fits && movers == 0 && !killed && !room_will_come(rows, progress))
-            movers = Max(1, movers_needed(rows, space, growth));
+        if (!fits && movers == 0 && !killed && others_take_the_room(rows, progress))
+            movers = Max(1, movers_of(box, buffer, rows, space, growth));
         if (!fits && movers == 0) {
             // The rows behind it have about the same size, and their turn comes in a later pass.
             progress->next = rows.offsets[i];

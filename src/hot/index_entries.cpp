@@ -100,11 +100,11 @@ void index_rows(const MovedRows *moved, Relation heap, Relation index, IndexInfo
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
         breathe(Rest::shortest);
-        // The unchanged hint would make the index look for dead duplicates at every full leaf; in
-        // key order that costs more than the splits it saves.
+        // The unchanged hint makes the index look for dead duplicates at every full leaf, before it
+        // splits it.
         (void)index_insert(index, entries[i].values, entries[i].nulls, &entries[i].row, heap,
-                           check && info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false,
-                           info);
+                           check && info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+                           moved->among_dead && !check, info);
         if (check && info->ii_ExclusionOps != nullptr)
             check_exclusion_constraint(heap, index, info, &entries[i].row, entries[i].values,
                                        entries[i].nulls, estate, false);
@@ -118,6 +118,7 @@ void moved_rows_begin(MovedRows *moved, MemoryContext context) {
     moved->context = context;
     moved->count = 0;
     moved->room = 256;
+    moved->among_dead = false;
     moved->rows =
         static_cast<HeapTuple *>(MemoryContextAlloc(context, sizeof(HeapTuple) * moved->room));
 }

@@ -24,6 +24,7 @@ struct MovedRows {
     int count;
     int room;
     HeapTuple *rows;  // t_self is where they are now
+    bool among_dead;  // transactions before this one have left dead entries next to theirs
 };
 
 void moved_rows_begin(MovedRows *moved, MemoryContext context);

@@ -167,9 +167,10 @@ class Backfill final : public StepKind {
         ScanProgress progress;
         double busy_ms = 0;
         int64_t held_pause_ms = 1;
-        int64_t moved_to_look = turn.helps ? INT64_MAX : least_moved_to_vacuum;
+        int64_t moved_to_look = least_moved_to_vacuum;
         const double began_ms = zdm_now_ms();
-        double saved_ms = began_ms, recruited_ms = began_ms;
+        double saved_ms = began_ms, recruited_ms = began_ms, looked_ms = began_ms;
+        int64_t moved = 0;  // since it was looked whether a vacuum is due
         check(zdm_report_activity(fmt::format("zdm backfill of {}, blocks {} to {}",
                                               scan.relation_name, scan.first_block, scan.blocks)
                                       .c_str()));
@@ -182,7 +183,7 @@ class Backfill final : public StepKind {
                 if (has_run) in_turn(turn, [&] { save(turn, scan, report, progress); });
                 return *wait;
             }
-            bool called_off = false, yield = false, held = false, saved = false;
+            bool called_off = false, yield = false, held = false, look = false;
             std::string slow;
             const double box_ms = turn.pacer.begin_box(turn.settings);
             in_turn(turn, [&] {
@@ -201,6 +202,7 @@ class Backfill final : public StepKind {
                 progress.rows += report.rows_hot + report.rows_moved;
                 progress.rows_hot += report.rows_hot;
                 progress.rows_moved += report.rows_moved;
+                moved += report.rows_moved;
                 yield = !turn.refresh() || (!turn.alone && zdm_now_ms() - began_ms > turn_ms);
                 if (report.horizon_stuck)
                     slow = fmt::format("{} keeps dead rows from being pruned: {}", horizon_holder(),
@@ -209,10 +211,14 @@ class Backfill final : public StepKind {
                                            : "writing rows out of place");
                 held = report.only_held_left && held_pause_ms > longest_held_pause_ms;
                 const double now_ms = zdm_now_ms();
+                // VACUUM tells the free space map of the room that is left for the rows of a page
+                // half done: movers would take it.
+                look = !turn.helps && report.between_windows &&
+                       (moved >= moved_to_look || now_ms - looked_ms > save_every_ms);
                 // Whatever ends this run must leave the cursor where it has come to: begun again
                 // before the last windows, it would find their rows done and the same blocks busy.
                 if (report.done || report.rewritten || yield || held ||
-                    now_ms - saved_ms > save_every_ms || progress.rows_moved >= moved_to_look) {
+                    now_ms - saved_ms > save_every_ms || look) {
                     progress.busy_seconds = (busy_ms + now_ms - box_ms) / 1000;
                     progress.done = report.done;
                     save(turn, scan, report, progress);
@@ -221,14 +227,17 @@ class Backfill final : public StepKind {
                     progress = {};
                     busy_ms = -(now_ms - box_ms);
                     saved_ms = now_ms;
-                    saved = true;
                 }
             });
             if (called_off) return Outcome::more();
             busy_ms += turn.pacer.end_box();
             note_slowness(turn, slow);
             if (report.rewritten || report.done || yield) return Outcome::more();
-            if (saved && !turn.helps) moved_to_look = vacuum_if_due(turn, scan);
+            if (look) {
+                moved_to_look = vacuum_if_due(turn, scan);
+                moved = 0;
+                looked_ms = zdm_now_ms();
+            }
             if (turn.settings.max_workers > 1 && !turn.helps &&
                 zdm_now_ms() - recruited_ms > recruit_ms) {
                 recruited_ms = zdm_now_ms();
