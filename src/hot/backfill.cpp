@@ -46,6 +46,7 @@ extern "C" {
 #include "storage/bufpage.h"
 #include "storage/freespace.h"
 #include "storage/lmgr.h"
+#include "storage/procarray.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 }
@@ -237,6 +238,11 @@ void end_pass(Box *box) {
     backfill->publishing = true;
 }
 
+// Pruning goes by a horizon that the server computes anew only where a transaction has written
+// since the last time. One that a short snapshot has held back would stay, while nobody writes but
+// us, who wait for it.
+void refresh_horizon(Relation relation) { (void)GetOldestNonRemovableTransactionId(relation); }
+
 // Works on the window until the box is over or a pass has ended: what it killed can only be pruned
 // after a commit.
 void work_on_window(Box *box, bool wait_for_horizon) {
@@ -249,6 +255,8 @@ void work_on_window(Box *box, bool wait_for_horizon) {
         return;
     }
     const int64 began_us = elapsed_us(box);
+    if (backfill->pass > 0 && backfill->next == backfill->window_start)
+        refresh_horizon(box->fill.relation);
     box->fill.moved.among_dead = backfill->pass > 0;
     const bool move_out = backfill->stuck && backfill->fruitless > 0 && !wait_for_horizon;
     while (backfill->next < backfill->window_end) {
