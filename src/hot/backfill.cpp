@@ -58,7 +58,10 @@ namespace {
 constexpr int smallest_window = 16;
 constexpr int first_window = 64;
 constexpr int largest_window = 16384;
-constexpr int least_windows = 16;      // of a table: in between it is vacuumed
+// Of a range; in between the table is vacuumed. But few where each pass waits for others'
+// snapshots.
+constexpr int least_windows = 16;
+constexpr int least_windows_waiting = 4;
 constexpr int64 patience_us = 500000;  // as long as many a query runs
 
 // Until it has been measured: what a mover's entry in one index takes.
@@ -73,14 +76,14 @@ struct ZdmBackfill {
     int argument_count;
     char **arguments;
     SyncProgram *program;
-    MoverPolicy mover_policy;
+    SpareRoom spare_room;
 
     BlockNumber end;           // of the range
     BlockNumber window_start;  // all blocks below are finished, but for the busy ones
     BlockNumber window_end;
-    int window_pages;  // of the next window
-    int most_window_pages;
-    bool publishing;  // the window's rows are done, its free space is not told yet
+    int window_pages;    // of the next window
+    BlockNumber blocks;  // of the range, when it was begun
+    bool publishing;     // the window's rows are done, its free space is not told yet
     int pass;
     BlockNumber next;  // in this pass
     int fruitless;     // passes in a row that found work and could do none
@@ -154,7 +157,6 @@ void begin_window(ZdmBackfill *backfill) {
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
     backfill->pass_us = 0;
-    begin_mover_pass(&backfill->mover_policy);
     memset(backfill->pages, 0, sizeof(PageProgress) * backfill->window_pages);
 }
 
@@ -188,12 +190,19 @@ bool publish_free_space(Box *box) {
     return true;
 }
 
+void enlarge_window(ZdmBackfill *backfill, double times, int windows) {
+    const int most =
+        Min(largest_window, Max(first_window, static_cast<int>(backfill->blocks / windows)));
+    if (backfill->window_pages < most)
+        backfill->window_pages = Min(most, static_cast<int>(backfill->window_pages * times));
+}
+
 // See the top: a first pass is meant to last about a box, but as long as other snapshots live.
 void adapt_window(ZdmBackfill *backfill, int64 budget_us) {
     if (backfill->pass_us > budget_us)
         backfill->window_pages = Max(smallest_window, backfill->window_pages * 3 / 4);
     else if (backfill->pass_us < budget_us / 2)
-        backfill->window_pages = Min(backfill->most_window_pages, backfill->window_pages * 3 / 2);
+        enlarge_window(backfill, 1.5, least_windows);
 }
 
 void note_fruit(Box *box, bool left) {
@@ -205,7 +214,7 @@ void note_fruit(Box *box, bool left) {
     }
     if (backfill->fruitless++ == 0) {
         INSTR_TIME_SET_CURRENT(backfill->fruitless_since);
-        backfill->window_pages = Min(backfill->most_window_pages, backfill->window_pages * 2);
+        enlarge_window(backfill, 2, least_windows_waiting);
     }
     if (us_since(backfill->fruitless_since) > patience_us) backfill->stuck = true;
     box->report->idle = true;
@@ -225,7 +234,6 @@ void end_pass(Box *box) {
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
     backfill->pass_us = 0;
-    begin_mover_pass(&backfill->mover_policy);
     backfill->pass++;
     backfill->next = backfill->window_start;
     if (left) return;
@@ -238,9 +246,9 @@ void end_pass(Box *box) {
     backfill->publishing = true;
 }
 
-// Pruning goes by a horizon that the server computes anew only where a transaction has written
-// since the last time. One that a short snapshot has held back would stay, while nobody writes but
-// us, who wait for it.
+// Pruning goes by a horizon that the server computes anew only where its snapshot differs from the
+// last one. While nobody writes it does not: what a short snapshot has held back would stay so, for
+// as long as we write nothing because of it.
 void refresh_horizon(Relation relation) { (void)GetOldestNonRemovableTransactionId(relation); }
 
 // Works on the window until the box is over or a pass has ended: what it killed can only be pruned
@@ -255,10 +263,13 @@ void work_on_window(Box *box, bool wait_for_horizon) {
         return;
     }
     const int64 began_us = elapsed_us(box);
-    if (backfill->pass > 0 && backfill->next == backfill->window_start)
+    if (backfill->next == backfill->window_start) {
         refresh_horizon(box->fill.relation);
-    box->fill.moved.among_dead = backfill->pass > 0;
+        if (backfill->pass == 0)
+            survey_room(&box->fill, backfill->window_start, backfill->window_end);
+    }
     const bool move_out = backfill->stuck && backfill->fruitless > 0 && !wait_for_horizon;
+    box->fill.moved.among_dead = backfill->pass > 0 && !move_out;
     while (backfill->next < backfill->window_end) {
         PageProgress *progress = &backfill->pages[backfill->next - backfill->window_start];
         if (progress->state != PageState::done)
@@ -326,8 +337,7 @@ extern "C" ZdmBackfill *zdm_hot_backfill_open(Oid relation, Oid relfilenode,
     for (int i = 0; i < arguments.count; i++) backfill->arguments[i] = pstrdup(arguments.values[i]);
     backfill->pages = static_cast<PageProgress *>(palloc0(sizeof(PageProgress) * largest_window));
     backfill->window_pages = first_window;
-    backfill->most_window_pages =
-        Min(largest_window, Max(first_window, static_cast<int>(end_block / least_windows)));
+    backfill->blocks = end_block - Min(next_block, end_block);
     backfill->window_start = Min(next_block, end_block);
     backfill->end = end_block;
     MemoryContextSwitchTo(caller);
@@ -366,8 +376,7 @@ extern "C" void zdm_hot_backfill_run(ZdmBackfill *backfill, int64 budget_us, boo
     box.report = report;
     box.budget_us = budget_us;
     INSTR_TIME_SET_CURRENT(box.start);
-    fill_box_open(&box.fill, relation, current_program(backfill, relation),
-                  &backfill->mover_policy);
+    fill_box_open(&box.fill, relation, current_program(backfill, relation), &backfill->spare_room);
     if (backfill->index_us <= 0)
         backfill->index_us = first_guess_index_us * box.fill.indexes->ri_NumIndices;
     if (backfill->window_start < backfill->end)

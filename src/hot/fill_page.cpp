@@ -8,6 +8,7 @@
 // sync trigger. So the next visit goes on where this one ended, but for rows that were held.
 #include "hot/fill_page.hpp"
 
+#include "hot/movers.hpp"
 #include "hot/next_tuple.hpp"
 #include "hot/page.hpp"
 
@@ -33,6 +34,9 @@ namespace {
 
 // See others_take_the_room. The first is what the visit before has killed.
 constexpr int most_pruned_in_vain = 4;
+
+// Of a window.
+constexpr BlockNumber pages_surveyed = 16;
 
 // Constraints that read a new column: only somebody else can have made them so soon, but they hold.
 bool is_constrained(Relation relation, const Bitmapset *filled) {
@@ -156,19 +160,32 @@ int unfilled_rows(const FillBox *box, Buffer buffer, const PageRows &rows) {
     return count;
 }
 
-int movers_of(FillBox *box, Buffer buffer, const PageRows &rows, Size row_space, Size growth) {
-    const int unfilled = unfilled_rows(box, buffer, rows);
-    return movers_allowed(box->mover_policy, rows,
-                          movers_needed(rows, unfilled, row_space, growth));
+Size longest_row(const FillBox *box, Buffer buffer, const PageRows &rows) {
+    const BlockNumber block = BufferGetBlockNumber(buffer);
+    Size longest = 0;
+    for (int i = 0; i < rows.count; i++) {
+        const HeapTupleData tuple = row_at(box->relation, buffer, block, rows.offsets[i]);
+        longest = Max(longest, MAXALIGN(tuple.t_len));
+    }
+    return longest;
 }
 
 bool is_pruned(const PageRows &rows) { return !TransactionIdIsValid(rows.prune_xid); }
+
+// Pruning gives bytes back, but hardly a line pointer.
+bool room_may_come(const PageRows &rows) { return !is_pruned(rows) && rows.free_line_pointers > 0; }
+
+// How many rows may leave the page in this visit.
+int movers_of(FillBox *box, Buffer buffer, const PageRows &rows, Size row_space, Size growth) {
+    const int needed = movers_needed(rows, unfilled_rows(box, buffer, rows), row_space, growth);
+    return Min(needed, most_movers(rows));
+}
 
 // On a page that was pruned a few times, but others have been quicker to use the room. While it
 // waits for the same transaction as before, no pruning has taken place because somebody still sees
 // what that one has killed; how long to wait for it is not ours to say.
 bool others_take_the_room(const PageRows &rows, PageProgress *progress) {
-    if (!is_pruned(rows) && rows.prune_xid != progress->waits_for) {
+    if (rows.prune_xid != progress->waits_for) {
         progress->waits_for = rows.prune_xid;
         progress->pruned_in_vain++;
     }
@@ -194,11 +211,11 @@ Size growth_of(HeapTuple tuple, Size space) {
 
 }  // namespace
 
-void fill_box_open(FillBox *box, Relation relation, SyncProgram *program,
-                   MoverPolicy *mover_policy) {
+void fill_box_open(FillBox *box, Relation relation, SyncProgram *program, SpareRoom *spare_room) {
     box->relation = relation;
     box->program = program;
-    box->mover_policy = mover_policy;
+    box->spare_room = spare_room;
+    spare_room_keep(spare_room, relation, &box->lowered_fillfactor);
     box->memory =
         AllocSetContextCreate(CurrentMemoryContext, "zdm backfill box", ALLOCSET_DEFAULT_SIZES);
     box->page_memory =
@@ -240,11 +257,27 @@ void fill_box_close(FillBox *box) {
     moved_rows_index(&box->moved, box->indexes, box->estate, box->index_slot, box->filled, false);
     moved_rows_index(&box->summarized, box->indexes, box->estate, box->index_slot, box->filled,
                      true);
+    spare_room_let_go(box->relation, &box->lowered_fillfactor);
     ExecCloseIndices(box->indexes);
     ExecDropSingleTupleTableSlot(box->row);
     ExecDropSingleTupleTableSlot(box->index_slot);
     FreeExecutorState(box->estate);
     MemoryContextDelete(box->memory);
+}
+
+void survey_room(FillBox *box, BlockNumber start, BlockNumber end) {
+    const BlockNumber step = Max(1, (end - start) / pages_surveyed);
+    *box->spare_room = {};
+    for (BlockNumber block = start; block < end; block += step) {
+        Buffer buffer = ReadBuffer(box->relation, block);
+        PageRows rows;
+        heap_page_prune_opt(box->relation, buffer);
+        list_visible_rows(box->relation, buffer, block, box->snapshot, &rows);
+        if (rows.count > 0 && unfilled_rows(box, buffer, rows) == rows.count)
+            spare_room_note(box->spare_room, rows.free_space, longest_row(box, buffer, rows));
+        ReleaseBuffer(buffer);
+    }
+    spare_room_keep(box->spare_room, box->relation, &box->lowered_fillfactor);
 }
 
 void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool first_visit,
@@ -269,17 +302,16 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         if (version == nullptr) continue;
         const Size space = space_of(version);
         const Size growth = growth_of(&tuple, space);
-        if (first_visit && movers < 0)
-            spare_room_keep(&box->mover_policy->spare_room, box->relation, rows.free_space, space);
-        // What is yet to be pruned makes room by itself.
         if (movers < 0)
-            movers = move_out                         ? rows.count
-                     : first_visit || is_pruned(rows) ? movers_of(box, buffer, rows, space, growth)
-                                                      : 0;
+            movers = move_out ? rows.count
+                     : !first_visit && room_may_come(rows)
+                         ? 0
+                         : movers_of(box, buffer, rows, space, growth);
         const bool fits =
             rows.free_space + sizeof(ItemIdData) >= space && rows.free_line_pointers > 0;
-        if (!fits && movers == 0 && !killed && others_take_the_room(rows, progress))
-            movers = Max(1, movers_of(box, buffer, rows, space, growth));
+        if (!fits && movers == 0 && !killed &&
+            (is_pruned(rows) || others_take_the_room(rows, progress)))
+            movers = most_movers(rows);
         if (!fits && movers == 0) {
             // The rows behind it have about the same size, and their turn comes in a later pass.
             progress->next = rows.offsets[i];

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "hot/index_entries.hpp"
-#include "hot/movers.hpp"
+#include "hot/spare_room.hpp"
 #include "hot/sync_program.hpp"
 
 extern "C" {
@@ -36,7 +36,8 @@ struct FillBox {
     int *attnums;
     Datum *values;
     bool *nulls;
-    MoverPolicy *mover_policy;
+    SpareRoom *spare_room;  // of the window; lives longer than the box
+    LoweredFillfactor lowered_fillfactor;
 
     int64 rows_hot;
     int64 rows_moved;
@@ -45,10 +46,12 @@ struct FillBox {
 };
 
 // Opens the table's indexes. The caller holds ROW EXCLUSIVE and has an active snapshot.
-void fill_box_open(FillBox *box, Relation relation, SyncProgram *program,
-                   MoverPolicy *mover_policy);
+void fill_box_open(FillBox *box, Relation relation, SyncProgram *program, SpareRoom *spare_room);
 // Makes the index entries that the box still owes.
 void fill_box_close(FillBox *box);
+
+// Before the first row leaves a page of a window: how much room its pages have.
+void survey_room(FillBox *box, BlockNumber start, BlockNumber end);
 
 enum class PageState : uint8 {
     to_do,
@@ -64,11 +67,10 @@ struct PageProgress {
     PageState state;
 };
 
-// A page without room is made some by moving a few of its rows out. move_out: move whatever does
-// not fit.
+// A page without room gets some by moving a few of its rows out. move_out: move whatever does not
+// fit.
 //
-// Every visit that leaves rows to do has written one; or so many rows have left other pages in this
-// pass that those of this one are to wait for the next; or the page is yet to be pruned, which
+// Every visit that leaves rows to do has written one, or the page is yet to be pruned, which
 // happens as soon as no snapshot sees any more what there is to prune.
 void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool first_visit,
                bool move_out);

@@ -16,7 +16,7 @@ namespace zdm {
 struct PageRows {
     int count;
     OffsetNumber offsets[MaxHeapTuplesPerPage];  // of the rows that the snapshot sees
-    Size free_space;                             // for new tuples, line pointer included
+    Size free_space;                             // for a new tuple, beside its line pointer
     int free_line_pointers;                      // that a new version may take
     TransactionId prune_xid;  // the oldest that may have left something to prune; invalid: none has
 };

@@ -3,7 +3,6 @@
 
 extern "C" {
 #include "access/reloptions.h"
-#include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "utils/memutils.h"
 }
@@ -12,8 +11,6 @@ namespace zdm {
 
 namespace {
 
-constexpr double mostly = 0.5;
-constexpr int pages_that_count = 64;
 // Of a page. What is kept free is lost where nobody updates the page, and a table is not to grow by
 // more than a twentieth.
 constexpr int most_percent = 4;
@@ -30,23 +27,35 @@ bytea *options_with(const Relation relation, int fillfactor) {
     return kept;
 }
 
-}  // namespace
-
-// Where a new version may go is heap_update's choice, and it leaves free what the fillfactor asks
-// for; on the row's own page it does not. So the fillfactor is lowered in this process' relation
-// cache, where it lasts until the entry is built anew: no other process knows of it, and in this
-// one nothing else asks for it.
-void spare_room_keep(SpareRoom *room, Relation relation, Size free_space, Size row_space) {
-    room->pages = Min(room->pages + 1, pages_that_count);
-    room->share += ((free_space >= row_space ? 1 : 0) - room->share) / room->pages;
-    const int percent = static_cast<int>((row_space * 100 + BLCKSZ - 1) / BLCKSZ);
-    if (room->share < mostly || percent > most_percent) return;
-    const int fillfactor = 100 - percent;
-    if (RelationGetFillFactor(relation, HEAP_DEFAULT_FILLFACTOR) <= fillfactor) return;
+void set_fillfactor(Relation relation, int fillfactor) {
     if (relation->rd_options == nullptr)
         relation->rd_options = options_with(relation, fillfactor);
     else
         reinterpret_cast<StdRdOptions *>(relation->rd_options)->fillfactor = fillfactor;
+}
+
+}  // namespace
+
+void spare_room_note(SpareRoom *room, Size free_space, Size longest_row) {
+    room->pages++;
+    if (free_space >= longest_row) room->with_room++;
+    room->longest_row = Max(room->longest_row, longest_row);
+}
+
+void spare_room_keep(const SpareRoom *room, Relation relation, LoweredFillfactor *lowered) {
+    if (lowered->to != 0 || room->with_room * 2 <= room->pages) return;
+    const int percent = static_cast<int>(room->longest_row * 100 / BLCKSZ) + 1;
+    const int fillfactor = RelationGetFillFactor(relation, HEAP_DEFAULT_FILLFACTOR);
+    if (percent > most_percent || fillfactor <= 100 - percent) return;
+    *lowered = {fillfactor, 100 - percent};
+    set_fillfactor(relation, lowered->to);
+}
+
+// Not where the entry was built anew meanwhile: somebody may have altered the table's own.
+void spare_room_let_go(Relation relation, LoweredFillfactor *lowered) {
+    if (RelationGetFillFactor(relation, HEAP_DEFAULT_FILLFACTOR) == lowered->to)
+        set_fillfactor(relation, lowered->from);
+    *lowered = {0, 0};
 }
 
 }  // namespace zdm

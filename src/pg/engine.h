@@ -45,7 +45,7 @@ typedef struct ZdmBackfillReport {
     int64_t rows_failed;  /* of this box: forward raised an error; the new side is NULL */
     int64_t rows_busy;    /* of this box: being written by somebody, looked at again later */
     bool waited_for;      /* the box ended early because somebody waits for a lock of ours */
-    bool between_windows; /* no page of the range is half done */
+    bool between_windows; /* one has just ended: no page is half done, but for the busy ones */
     bool idle;            /* a pass found work and could do none: come back a moment later */
     bool only_held_left;  /* a look at all busy blocks has found each row left on them held by
                              somebody, and there is nothing else to do: pause */

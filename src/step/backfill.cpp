@@ -169,8 +169,9 @@ class Backfill final : public StepKind {
         int64_t held_pause_ms = 1;
         int64_t moved_to_look = least_moved_to_vacuum;
         const double began_ms = zdm_now_ms();
-        double saved_ms = began_ms, recruited_ms = began_ms, looked_ms = began_ms;
-        int64_t moved = 0;  // since it was looked whether a vacuum is due
+        double saved_ms = began_ms, recruited_ms = began_ms;
+        double looked_ms = -save_every_ms;  // the turns of many migrations are short
+        int64_t moved = 0;                  // since it was looked whether a vacuum is due
         check(zdm_report_activity(fmt::format("zdm backfill of {}, blocks {} to {}",
                                               scan.relation_name, scan.first_block, scan.blocks)
                                       .c_str()));
@@ -183,7 +184,7 @@ class Backfill final : public StepKind {
                 if (has_run) in_turn(turn, [&] { save(turn, scan, report, progress); });
                 return *wait;
             }
-            bool called_off = false, yield = false, held = false, look = false;
+            bool called_off = false, unchanged = true, yield = false, held = false, look = false;
             std::string slow;
             const double box_ms = turn.pacer.begin_box(turn.settings);
             in_turn(turn, [&] {
@@ -203,7 +204,8 @@ class Backfill final : public StepKind {
                 progress.rows_hot += report.rows_hot;
                 progress.rows_moved += report.rows_moved;
                 moved += report.rows_moved;
-                yield = !turn.refresh() || (!turn.alone && zdm_now_ms() - began_ms > turn_ms);
+                unchanged = turn.refresh();
+                yield = !unchanged || (!turn.alone && zdm_now_ms() - began_ms > turn_ms);
                 if (report.horizon_stuck)
                     slow = fmt::format("{} keeps dead rows from being pruned: {}", horizon_holder(),
                                        turn.settings.wait_for_horizon
@@ -212,7 +214,7 @@ class Backfill final : public StepKind {
                 held = report.only_held_left && held_pause_ms > longest_held_pause_ms;
                 const double now_ms = zdm_now_ms();
                 // VACUUM tells the free space map of the room that is left for the rows of a page
-                // half done: movers would take it.
+                // half done: movers would take it. (That of helpers' pages it tells.)
                 look = !turn.helps && report.between_windows &&
                        (moved >= moved_to_look || now_ms - looked_ms > save_every_ms);
                 // Whatever ends this run must leave the cursor where it has come to: begun again
@@ -232,12 +234,13 @@ class Backfill final : public StepKind {
             if (called_off) return Outcome::more();
             busy_ms += turn.pacer.end_box();
             note_slowness(turn, slow);
-            if (report.rewritten || report.done || yield) return Outcome::more();
+            if (report.rewritten || report.done || !unchanged) return Outcome::more();
             if (look) {
                 moved_to_look = vacuum_if_due(turn, scan);
                 moved = 0;
                 looked_ms = zdm_now_ms();
             }
+            if (yield) return Outcome::more();
             if (turn.settings.max_workers > 1 && !turn.helps &&
                 zdm_now_ms() - recruited_ms > recruit_ms) {
                 recruited_ms = zdm_now_ms();
