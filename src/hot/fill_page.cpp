@@ -176,7 +176,9 @@ bool is_pruned(const PageRows &rows) { return !TransactionIdIsValid(rows.prune_x
 bool room_may_come(const PageRows &rows) { return !is_pruned(rows) && rows.free_line_pointers > 0; }
 
 // How many rows may leave the page in this visit.
-int movers_of(FillBox *box, Buffer buffer, const PageRows &rows, Size row_space, Size growth) {
+int movers_of(FillBox *box, Buffer buffer, const PageRows &rows, Size row_space, Size growth,
+              bool first_visit) {
+    if (!first_visit && room_may_come(rows)) return 0;
     const int needed = movers_needed(rows, unfilled_rows(box, buffer, rows), row_space, growth);
     return Min(needed, most_movers(rows));
 }
@@ -303,10 +305,8 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         const Size space = space_of(version);
         const Size growth = growth_of(&tuple, space);
         if (movers < 0)
-            movers = move_out ? rows.count
-                     : !first_visit && room_may_come(rows)
-                         ? 0
-                         : movers_of(box, buffer, rows, space, growth);
+            movers =
+                move_out ? rows.count : movers_of(box, buffer, rows, space, growth, first_visit);
         const bool fits =
             rows.free_space + sizeof(ItemIdData) >= space && rows.free_line_pointers > 0;
         if (!fits && movers == 0 && !killed &&

@@ -12,6 +12,7 @@
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_trigger.h"
@@ -49,15 +50,20 @@ ErrorData *zdm_trigger_depend(uint32_t relation, const char *trigger, int count,
 
 /*
  * Takes a partition's index off its parent's, with the constraint that it backs, as DETACH
- * PARTITION does (tablecmds.c): there is no statement for an index alone.
+ * PARTITION does (tablecmds.c): there is no statement for an index alone. A constraint of the
+ * partition alone, its index below one that backs none, has no parent to be taken off.
  */
 ErrorData *zdm_index_detach(uint32_t index) {
     GUARD_BEGIN();
     Relation child = index_open(index, AccessExclusiveLock);
+    Oid parent = get_partition_parent(index, false);
     Oid constraint = get_relation_idx_constraint_oid(child->rd_index->indrelid, index);
+    Oid parent_constraint =
+        get_relation_idx_constraint_oid(IndexGetRelation(parent, false), parent);
 
     IndexSetParentIndex(child, InvalidOid);
-    if (OidIsValid(constraint)) ConstraintSetParentConstraint(constraint, InvalidOid, InvalidOid);
+    if (OidIsValid(constraint) && OidIsValid(parent_constraint))
+        ConstraintSetParentConstraint(constraint, InvalidOid, InvalidOid);
     index_close(child, NoLock);
     CommandCounterIncrement();
     GUARD_END();
