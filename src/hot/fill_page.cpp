@@ -160,13 +160,11 @@ int unfilled_rows(const FillBox *box, Buffer buffer, const PageRows &rows) {
     return count;
 }
 
-Size longest_row(const FillBox *box, Buffer buffer, const PageRows &rows) {
-    const BlockNumber block = BufferGetBlockNumber(buffer);
+Size longest_row(Buffer buffer, const PageRows &rows) {
+    Page page = BufferGetPage(buffer);
     Size longest = 0;
-    for (int i = 0; i < rows.count; i++) {
-        const HeapTupleData tuple = row_at(box->relation, buffer, block, rows.offsets[i]);
-        longest = Max(longest, MAXALIGN(tuple.t_len));
-    }
+    for (int i = 0; i < rows.count; i++)
+        longest = Max(longest, MAXALIGN(ItemIdGetLength(PageGetItemId(page, rows.offsets[i]))));
     return longest;
 }
 
@@ -276,7 +274,7 @@ void survey_room(FillBox *box, BlockNumber start, BlockNumber end) {
         heap_page_prune_opt(box->relation, buffer);
         list_visible_rows(box->relation, buffer, block, box->snapshot, &rows);
         if (rows.count > 0 && unfilled_rows(box, buffer, rows) == rows.count)
-            spare_room_note(box->spare_room, rows.free_space, longest_row(box, buffer, rows));
+            spare_room_note(box->spare_room, rows.free_space, longest_row(buffer, rows));
         ReleaseBuffer(buffer);
     }
     spare_room_keep(box->spare_room, box->relation, &box->lowered_fillfactor);

@@ -16,9 +16,10 @@
 #     move     such a snapshot to the end, zdm.wait_for_horizon = off: no old version can go
 #
 # The least there can be in place: all rows written anew without a gap, each with the second line pointer that its
-# index entries go through from then on, and no less than the table had before; with every old version as well for "move". Indexes against what they were before; TOAST must not change. Autovacuum is off: what
-# keeps it small is the migration's own work. The exit status is 1 where zdm's heap is more than 5 % above
-# the least, or its indexes (but for "move", where each row has new entries) have grown by more than 2 %.
+# index entries go through from then on, and no less than the table had before; with every old version as well for
+# "move". Indexes against what they were before; TOAST must not change. Autovacuum is off: what keeps it small is the
+# migration's own work. The exit status is 1 where zdm's heap is more than 5 % above the least, or its indexes (but for
+# "move", where each row has new entries) have grown by more than 2 %.
 #
 #     ROWS=300000 SHAPES="plain hot" bash test/bench/bloat.sh
 
