@@ -18,6 +18,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
+#include "pg/scheduling.h"
 #include "worker/worker.h"
 
 PGDLLEXPORT void zdm_worker_main(Datum argument);
@@ -39,6 +40,7 @@ static void set_session(const char *name, const char *value) {
 }
 
 static void connect_to(Oid database, const char *application_name) {
+    zdm_schedule_gently(); /* from the first moment: a fresh process has much to look up */
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 
     set_session("application_name", application_name);

@@ -9,12 +9,6 @@ extern "C" {
 #include "pgstat.h"
 #include "storage/lmgr.h"
 
-#ifdef __linux__
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include "pg/engine.h"
 }
 
@@ -33,44 +27,12 @@ constexpr double shortest_rest_us = 60;
 constexpr double longest_rest_us = 500;
 // What a machine that wakes us late has given us to rest too much is not made good for ever.
 constexpr double most_credit_us = 10000;
-// Else the kernel makes 50 of any sleep, in order to wake up less often.
-constexpr unsigned long timer_slack_ns = 1000;
 
 bool beside_others = false;
 double rest_per_work = 0;
 double owed_us = 0;    // of rest; below 0: has rested more
 double rested_us = 0;  // in this box
 instr_time last_breath;
-
-#ifdef __linux__
-
-// sched_setattr(2), which not every C library declares.
-struct SchedulingAttributes {
-    uint32 size;
-    uint32 policy;
-    uint64 flags;
-    int32 nice;
-    uint32 priority;
-    uint64 runtime_ns;
-    uint64 deadline_ns;
-    uint64 period_ns;
-};
-
-// Whoever wakes up on our core waits until we have had our slice, milliseconds of the kernel's own
-// choice. A short one changes nothing in what is our share of the time, so that nobody waits longer
-// for a lock of ours. Kernels before 6.12 take no notice. Beside pgbench at a quarter of its peak,
-// at a share of 0.15: p99 of 2.5 to 3.5 ms instead of 3.2 to 5.0, the same as without us.
-constexpr uint64 slice_ns = 100000;
-
-void ask_for_short_slices() {
-    SchedulingAttributes attributes{};
-    if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
-    attributes.size = sizeof attributes;
-    attributes.runtime_ns = slice_ns;
-    (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
-}
-
-#endif
 
 }  // namespace
 
@@ -106,12 +68,6 @@ void breathe(Rest rest) {
 }  // namespace zdm
 
 extern "C" void zdm_box_begins(bool others, double share) {
-#ifdef __linux__
-    if (others && !beside_others) {
-        (void)prctl(PR_SET_TIMERSLACK, timer_slack_ns);
-        ask_for_short_slices();
-    }
-#endif
     beside_others = others;
     rest_per_work = 1 / share - 1;
     owed_us = Max(Min(owed_us, 0.0), -most_credit_us);
