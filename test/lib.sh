@@ -395,7 +395,7 @@ load_latency() {
              END {
                  if (NR == 0) { print "- - -"; exit }
                  p50 = int(NR * 0.50); p99 = int(NR * 0.99)
-                 printf "%.1f %.1f %.1f\n", latency[p50 ? p50 : 1], latency[p99 ? p99 : 1], latency[NR]
+                 printf "%.2f %.2f %.1f\n", latency[p50 ? p50 : 1], latency[p99 ? p99 : 1], latency[NR]
              }'
 }
 

@@ -3,32 +3,37 @@
 #include <algorithm>
 #include <numeric>
 
+#include "pace/idle_cores.hpp"
+
 #include "core/no_postgres.hpp"
 
 namespace zdm {
 
 namespace {
 
-// A tenth of the time is given for the comparison, and only beside a load.
-constexpr double active_ms = 5000, quiet_ms = 500;
+// By kind. A tenth of the time is given for the comparison, and only beside a load.
+constexpr double length_ms[] = {3000, 1500, 500};
 // What the last boxes have set going (WAL to be written, a queue that has built up) ends in it.
 constexpr double settle_ms = 100;
 // Windows end by themselves where the conductor does not come to it in this time.
 constexpr double overdue_ms = 2000;
 
-// In an active window. With fewer there is nobody to be disturbed, nor anything to compare.
-constexpr double least_transactions = 100;
-// So many make a percentile of that, in either kind of window.
-constexpr double for_95th = 400, for_99th = 2000;
-// What was known before fades with each window: what is true of active ones changes with our pace;
-// quiet ones are short, and a disk's hiccups come once in a few of them.
-constexpr double kept_active = 0.5, kept_quiet = 0.9;
+// In a brisk window. With fewer there is nobody to be disturbed, nor anything to compare.
+constexpr double least_transactions = 60;
+// What passes do to others shows in the 95th percentile as in the 99th, and there with much less
+// chance: that one follows every hiccup of a disk. So many transactions make one, in every kind of
+// window.
+constexpr double percent = 95, least_for_it = 400;
+// By kind. What was known before fades with each window: what is true of those in which passes work
+// changes with our pace; quiet ones are short, and a disk's hiccups come once in a few of them.
+constexpr double kept[] = {0.6, 0.6, 0.9};
+constexpr double kept_idle = 0.5;
 
 double total(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
     return std::accumulate(counts.begin(), counts.end(), 0.0);
 }
 
-double percentile_ms(const std::array<double, ZDM_LATENCY_BUCKETS> &counts, double percent) {
+double percentile_ms(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
     double left = total(counts) * percent / 100;
     for (int bucket = 0; bucket < ZDM_LATENCY_BUCKETS; ++bucket) {
         const double count = counts[static_cast<size_t>(bucket)];
@@ -46,11 +51,15 @@ double percentile_ms(const std::array<double, ZDM_LATENCY_BUCKETS> &counts, doub
 
 void LatencyWindows::open(int kind, double now_ms) {
     const bool quiet = kind == ZDM_QUIET;
-    const double length_ms = quiet ? quiet_ms : active_ms;
+    const double window_ms = length_ms[kind];
     kind_ = kind;
-    ends_ms_ = now_ms + (quiet ? settle_ms : 0) + length_ms;
+    ends_ms_ = now_ms + (quiet ? settle_ms : 0) + window_ms;
+    if (quiet) {
+        quiet_began_ms_ = now_ms;
+        idle_seconds_ = idle_core_seconds();
+    }
     // A quiet one has to end in time: everybody rests in it.
-    zdm_latency_open(kind, quiet ? settle_ms : 0, quiet ? length_ms : length_ms + overdue_ms);
+    zdm_latency_open(kind, quiet ? settle_ms : 0, quiet ? window_ms : window_ms + overdue_ms);
 }
 
 void LatencyWindows::tick(double now_ms) {
@@ -61,38 +70,50 @@ void LatencyWindows::tick(double now_ms) {
     if (!conducts_) return;
     if (!conducted) {
         std::array<uint32_t, ZDM_LATENCY_BUCKETS> of_somebody_else;
-        zdm_latency_take(ZDM_ACTIVE, of_somebody_else.data());
-        zdm_latency_take(ZDM_QUIET, of_somebody_else.data());
+        for (int kind = 0; kind < ZDM_WINDOW_KINDS; ++kind)
+            zdm_latency_take(kind, of_somebody_else.data());
         zdm_latency_publish(nullptr);
-        open(ZDM_ACTIVE, now_ms);
+        open(ZDM_BRISK, now_ms);
         return;
     }
     std::array<uint32_t, ZDM_LATENCY_BUCKETS> taken;
     zdm_latency_take(kind_, taken.data());
     const double transactions = std::accumulate(taken.begin(), taken.end(), 0.0);
     Counts &counts = counts_[kind_];
-    const double kept = kind_ == ZDM_QUIET ? kept_quiet : kept_active;
     for (size_t bucket = 0; bucket < counts.size(); ++bucket)
-        counts[bucket] = counts[bucket] * kept + taken[bucket];
-    if (kind_ == ZDM_QUIET) compare();
-    const bool worth_a_rest = kind_ == ZDM_ACTIVE && transactions >= least_transactions;
-    if (kind_ == ZDM_ACTIVE && !worth_a_rest) forget();
-    open(worth_a_rest ? ZDM_QUIET : ZDM_ACTIVE, now_ms);
+        counts[bucket] = counts[bucket] * kept[kind_] + taken[bucket];
+    if (kind_ == ZDM_QUIET) {
+        measure_idle(now_ms);
+        compare();
+    }
+    const bool worth_it = kind_ != ZDM_BRISK || transactions >= least_transactions;
+    if (!worth_it) forget();
+    open(worth_it ? (kind_ + 1) % ZDM_WINDOW_KINDS : ZDM_BRISK, now_ms);
+}
+
+void LatencyWindows::measure_idle(double now_ms) {
+    const auto seconds = idle_core_seconds();
+    const double passed = (now_ms - quiet_began_ms_) / 1000;
+    if (!seconds || !idle_seconds_ || passed <= 0) return;
+    const double cores = (*seconds - *idle_seconds_) / passed;
+    idle_cores_ = idle_cores_ < 0 ? cores : kept_idle * idle_cores_ + (1 - kept_idle) * cores;
 }
 
 void LatencyWindows::compare() {
-    const double fewer = std::min(total(counts_[ZDM_ACTIVE]), total(counts_[ZDM_QUIET]));
-    if (fewer < for_95th) return;
-    const int percentile = fewer < for_99th ? 95 : 99;
-    const ZdmLatencyComparison comparison = {percentile,
-                                             percentile_ms(counts_[ZDM_ACTIVE], percentile),
-                                             percentile_ms(counts_[ZDM_QUIET], percentile), 0};
+    double fewest = total(counts_[ZDM_BRISK]);
+    for (const Counts &counts : counts_) fewest = std::min(fewest, total(counts));
+    if (fewest < least_for_it) return;
+    ZdmLatencyComparison comparison{};
+    comparison.idle_cores = idle_cores_;
+    for (int kind = 0; kind < ZDM_WINDOW_KINDS; ++kind)
+        comparison.ms[kind] = percentile_ms(counts_[kind]);
     zdm_latency_publish(&comparison);
 }
 
 // What was true of a load that is gone says nothing of the next one.
 void LatencyWindows::forget() {
     for (auto &counts : counts_) counts.fill(0);
+    idle_cores_ = -1;
     zdm_latency_publish(nullptr);
 }
 
@@ -100,6 +121,11 @@ std::optional<ZdmLatencyComparison> LatencyWindows::latest() {
     ZdmLatencyComparison comparison;
     if (!zdm_latency_published(&comparison)) return std::nullopt;
     return comparison;
+}
+
+double LatencyWindows::mean_share() {
+    return (length_ms[ZDM_BRISK] + length_ms[ZDM_GENTLE] * ZDM_GENTLE_SHARE) /
+           (length_ms[ZDM_BRISK] + length_ms[ZDM_GENTLE] + length_ms[ZDM_QUIET] + settle_ms);
 }
 
 void LatencyWindows::stop() {

@@ -1,6 +1,6 @@
-// What the application's transactions notice of our passes: their latency while passes work,
-// against that while all passes rest for a moment. One of the passes measures that, the conductor,
-// and all go by it. With shared_preload_libraries, see pg/latency.c.
+// What the application's transactions notice of our passes: their latency while passes work, while
+// they work half as much of the time, and while all of them rest for a moment. One of the passes
+// measures that, the conductor, and all go by it. With shared_preload_libraries, see pg/latency.c.
 #pragma once
 
 #include <array>
@@ -22,6 +22,8 @@ class LatencyWindows {
     // The pass stands still or is over, or nobody is to be measured.
     void stop();
     static std::optional<ZdmLatencyComparison> latest();
+    // Of what passes take of their time in brisk windows: what they take in the mean of all.
+    static double mean_share();
 
   private:
     using Counts = std::array<double, ZDM_LATENCY_BUCKETS>;
@@ -30,11 +32,15 @@ class LatencyWindows {
     void open(int kind, double now_ms);
     void compare();
     void forget();
+    void measure_idle(double now_ms);
 
     bool conducts_ = false;
-    int kind_ = ZDM_ACTIVE;
+    int kind_ = ZDM_BRISK;
     double ends_ms_ = 0;  // of the window under way
-    Counts counts_[2] = {};
+    Counts counts_[ZDM_WINDOW_KINDS] = {};
+    double quiet_began_ms_ = 0;
+    std::optional<double> idle_seconds_;  // when the quiet window began
+    double idle_cores_ = -1;              // mean over quiet windows; < 0: unknown
 };
 
 }  // namespace zdm

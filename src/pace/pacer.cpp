@@ -114,7 +114,7 @@ void Pacer::decide(double now_ms) {
     const Reading *worst = nullptr, *stop = nullptr;
     std::string worst_name, stop_name;
     double ceiling = 1;
-    std::optional<double> correction;
+    std::optional<Reading::Correction> correction;
     ceiling_by_ = {};
     for (const auto &[name, gauge] : gauges_) {
         if (!gauge.reading) continue;
@@ -135,7 +135,9 @@ void Pacer::decide(double now_ms) {
             worst_name = name;
         }
     }
-    ceiling_ = std::min(ceiling * correction.value_or(1), 1.0);
+    ceiling_ = correction
+                   ? std::min(ceiling * correction->times, std::max(ceiling, correction->most))
+                   : ceiling;
     if (stop) {
         stopped_ = Throttle{Throttle::Level::stop, stop_name, stop->text};
         stands_by_ = false;
@@ -169,7 +171,8 @@ double Pacer::duty_of_all(const Settings &settings) const {
 // Several workers share what one may take; at full speed there is nothing to divide.
 double Pacer::duty(const Settings &settings) const {
     const double all = duty_of_all(settings);
-    return all >= 1 ? all : all / settings.max_workers;
+    const double share = all >= 1 ? all : all / settings.max_workers;
+    return fixed_duty(settings) ? share : share * zdm_latency_share();
 }
 
 bool Pacer::beside_others() const { return running_ >= nobody_at_work; }

@@ -28,8 +28,13 @@ struct Reading {
     double lowest_duty = 0.01;
     // The share of time that is right just now; for what is known to follow from that share.
     double ceiling = 1;
-    // How many times the lowest ceiling experience allows; empty: there is none.
-    std::optional<double> correction = {};
+    // How many times the lowest ceiling experience allows, up to a share of time; empty: there is
+    // none.
+    struct Correction {
+        double times;
+        double most;
+    };
+    std::optional<Correction> correction = {};
 };
 
 // What a pacer remembers for a signal from one measurement to the next.

@@ -181,15 +181,18 @@ ErrorData *zdm_vacuum_begin(uint32_t relation, double duty, bool beside_others, 
 ErrorData *zdm_vacuum_end(void);
 
 /* latency.c: how long clients' transactions take, with and without a pass beside them.
- * Nothing is measured, and nobody conducts, without shared_preload_libraries. */
-#define ZDM_ACTIVE 0
-#define ZDM_QUIET 1
+ * Nothing is measured, and nobody conducts, without shared_preload_libraries.
+ * Kinds of windows, by what passes do in them: work, work half as much of the time, rest. */
+#define ZDM_BRISK 0
+#define ZDM_GENTLE 1
+#define ZDM_QUIET 2
+#define ZDM_WINDOW_KINDS 3
+#define ZDM_GENTLE_SHARE 0.5
 #define ZDM_LATENCY_BUCKETS 208 /* up to a minute */
 typedef struct ZdmLatencyComparison {
-    int percentile; /* the 99th where there were transactions enough, else the 95th */
-    double active_ms;
-    double quiet_ms;
-    uint32_t number; /* from 1 */
+    double ms[ZDM_WINDOW_KINDS]; /* their 95th percentile */
+    double idle_cores;           /* while passes rest; < 0: unknown */
+    uint32_t number;             /* from 1 */
 } ZdmLatencyComparison;
 
 /* Whether this process is the one that opens windows; it becomes that where nobody is. */
@@ -205,6 +208,7 @@ double zdm_latency_bucket_ms(int bucket); /* the least duration of a bucket */
 void zdm_latency_publish(const ZdmLatencyComparison *comparison);
 bool zdm_latency_published(ZdmLatencyComparison *comparison); /* false: nothing is known */
 double zdm_latency_quiet_ms(void); /* for how long passes are to rest yet */
+double zdm_latency_share(void);    /* of their time, that passes take in the window under way */
 
 /* parse.c: types and mapping expressions */
 typedef struct ZdmType {

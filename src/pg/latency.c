@@ -3,10 +3,11 @@
  * (their statements and the commit, not what the client does in between), counted by duration in
  * shared memory, while a pass over a table wants to know.
  *
- * One worker of the server, the conductor, opens one window after the other: in an active one the
- * passes work, in a quiet one they rest. A transaction counts where all of it was in the same
- * window, so that a quiet window has nothing of ours. While there is no window, all that this costs
- * a statement is the look at one word of shared memory.
+ * One worker of the server, the conductor, opens one window after the other: in a brisk one the
+ * passes work, in a gentle one they work half as much of the time, in a quiet one they rest. A
+ * transaction counts where all of it was in the same window, so that a quiet window has nothing of
+ * ours. While there is no window, all that this costs a statement is the look at one word of shared
+ * memory.
  */
 #include "pg/guard.h"
 
@@ -26,11 +27,11 @@
 
 typedef struct Latencies {
     pg_atomic_uint32 number;    /* of the window: another one begins */
-    pg_atomic_uint32 kind;      /* ZDM_QUIET, ZDM_ACTIVE */
+    pg_atomic_uint32 kind;      /* ZDM_BRISK, ZDM_GENTLE, ZDM_QUIET */
     pg_atomic_uint64 begins_us; /* what began before does not count */
     pg_atomic_uint64 ends_us; /* there is no window after it, also where its conductor was killed */
     pg_atomic_uint32 conductor; /* pid */
-    pg_atomic_uint32 counts[2][ZDM_LATENCY_BUCKETS];
+    pg_atomic_uint32 counts[ZDM_WINDOW_KINDS][ZDM_LATENCY_BUCKETS];
     slock_t mutex; /* of the rest */
     bool is_known;
     ZdmLatencyComparison comparison;
@@ -183,14 +184,14 @@ static void create_memory(void) {
     latencies = ShmemInitStruct("zdm latencies", sizeof(Latencies), &found);
     if (!found) {
         pg_atomic_init_u32(&latencies->number, 0);
-        pg_atomic_init_u32(&latencies->kind, ZDM_ACTIVE);
+        pg_atomic_init_u32(&latencies->kind, ZDM_BRISK);
         pg_atomic_init_u64(&latencies->begins_us, 0);
         pg_atomic_init_u64(&latencies->ends_us, 0);
         pg_atomic_init_u32(&latencies->conductor, 0);
         SpinLockInit(&latencies->mutex);
         latencies->is_known = false;
         memset(&latencies->comparison, 0, sizeof(latencies->comparison));
-        for (int kind = 0; kind < 2; kind++)
+        for (int kind = 0; kind < ZDM_WINDOW_KINDS; kind++)
             for (int bucket = 0; bucket < ZDM_LATENCY_BUCKETS; bucket++)
                 pg_atomic_init_u32(&latencies->counts[kind][bucket], 0);
     }
@@ -242,14 +243,19 @@ void zdm_latency_take(int kind, uint32_t *counts) {
         counts[bucket] = pg_atomic_exchange_u32(&latencies->counts[kind][bucket], 0);
 }
 
-double zdm_latency_quiet_ms(void) {
+/* For how long there is a window of that kind yet. */
+static double left_of_ms(uint32 kind) {
     uint64 now, ends;
 
-    if (latencies == NULL || pg_atomic_read_u32(&latencies->kind) != ZDM_QUIET) return 0;
+    if (latencies == NULL || pg_atomic_read_u32(&latencies->kind) != kind) return 0;
     ends = pg_atomic_read_u64(&latencies->ends_us);
     now = now_us();
     return ends > now ? (double)(ends - now) / 1000 : 0;
 }
+
+double zdm_latency_quiet_ms(void) { return left_of_ms(ZDM_QUIET); }
+
+double zdm_latency_share(void) { return left_of_ms(ZDM_GENTLE) > 0 ? ZDM_GENTLE_SHARE : 1; }
 
 void zdm_latency_publish(const ZdmLatencyComparison *comparison) {
     SpinLockAcquire(&latencies->mutex);

@@ -132,7 +132,7 @@ void zdm_settings_define(void) {
                              NULL, &max_slowdown, max_slowdown, 0, 1000, PGC_USERSET, 0, NULL, NULL,
                              NULL);
     DefineCustomRealVariable("zdm.max_latency_ratio",
-                             "The 99th percentile of the latency of others' transactions beside a "
+                             "The 95th percentile of the latency of others' transactions beside a "
                              "pass, as a multiple of that without, before the backfill slows down, "
                              "0 = do not measure. With shared_preload_libraries.",
                              NULL, &max_latency_ratio, max_latency_ratio, 0, 1000, PGC_USERSET, 0,

@@ -4,7 +4,7 @@
 # pgbench at 25, 50 and 75 % of what it can do at most here (found first), each update and read of one
 # row by primary key. Beside it, one after the other, on fresh copies of the same table:
 #
-#     nothing   the load alone: what the others are measured against
+#     nothing   the load alone: how much its latency varies by itself
 #     auto      zdm.change_type with zdm.pace = auto; what it has not done in its time is done without the load, which
 #               is there again for the cutover
 #     full      the same with zdm.pace = full
@@ -14,17 +14,20 @@
 #     batches   1,000 keys a transaction into a new column
 #
 # Latencies count from when a transaction was due, so that one that could not even start counts too.
+# What a contender costs is its p99 against that of the same load on the same table just before it
+# began: a shared machine is not the same one a minute later.
 # Prints a table of medians over the rounds, and the trade-off of each load: p99 against rows a second,
 # from the slowest to the fastest; writes a plot of latency over time of the last round, impact.svg in OUT.
 # Nothing depends on the result.
 #
-#     ROWS=1000000 ROUNDS=3 SECONDS_EACH=60 LOADS="25 50 75" OUT=. bash test/bench/impact.sh
+#     ROWS=1000000 ROUNDS=3 SECONDS_EACH=60 SECONDS_BEFORE=30 LOADS="25 50 75" OUT=. bash test/bench/impact.sh
 
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 rows=${ROWS:-1000000}
 rounds=${ROUNDS:-3}
 seconds=${SECONDS_EACH:-60}
+seconds_before=${SECONDS_BEFORE:-30}
 loads=${LOADS:-25 50 75}
 contenders=${CONTENDERS:-nothing 0.1 auto 0.3 full alter update batches}
 out=${OUT:-.}
@@ -162,12 +165,16 @@ measure() { # LOAD CONTENDER
     local p50 p99 stall failures
     create_table
     begin_load "$1" "$2"
+    local before=$(now)
+    sleep "$seconds_before"
     local began=$(now)
     run_contender "$1" "$2"
     ended=$to
     sleep 2
     stop_load
     read -r p50 p99 stall < <(load_latency "$from" "$to")
+    local alone=$(load_latency "$before" "$from" | cut -d ' ' -f 2)
+    note ratio "$1" "$2" "$(awk "BEGIN { print $p99 / $alone }")"
     note p50 "$1" "$2" "$p50"
     note p99 "$1" "$2" "$p99"
     note p95 "$1" "$2" "$(p95 "$from" "$to")"
@@ -242,13 +249,11 @@ report() {
     printf "$layout" "load" "beside" p50 p95 p99 max failed "x p99" "rows/s"
     for load in $loads; do
         for contender in $contenders; do
-            local ratio=- speed=-
+            local speed=-
             [ ! -s "$work/speed.$load.$contender" ] || speed=$(value speed "$load" "$contender" | cut -d . -f 1)
-            [ ! -s "$work/p99.$load.nothing" ] ||
-                ratio=$(awk "BEGIN { printf \"%.2f\", $(value p99 "$load" "$contender") / $(value p99 "$load" nothing) }")
             printf "$layout" "$load %" "$contender" "$(value p50 "$load" "$contender")" "$(value p95 "$load" "$contender")" \
                 "$(value p99 "$load" "$contender")" "$(value max "$load" "$contender")" \
-                "$(value failures "$load" "$contender")" "$ratio" "$speed"
+                "$(value failures "$load" "$contender")" "$(printf %.2f "$(value ratio "$load" "$contender")")" "$speed"
         done
     done
     say ""
@@ -258,7 +263,7 @@ report() {
         trade_off "$load"
     done
     say ""
-    say "x p99: against the load alone; max: up to the end of cutover; rows/s: of the backfill, or of the whole"
+    say "x p99: against the same load just before; max: up to the end of cutover; rows/s: of the backfill, or of the whole"
     say "statement, 0 where it was not done within $seconds s. The plot of the last round: $out/impact.svg"
 }
 
