@@ -83,7 +83,7 @@ class Latency final : public Signal {
         }
         Reading reading;
         reading.correction = {history.value, most};
-        if (step >= 1 && scene.ceiling >= most)
+        if (step >= 1 && most < 1 && scene.ceiling >= most)
             reading.text = fmt::format(
                 "{:.2f} of {:.0f} cores idle while it rests (zdm.max_latency_ratio {:g})",
                 latest.idle_cores, scene.cores, limit);
