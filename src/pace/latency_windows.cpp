@@ -29,6 +29,10 @@ constexpr double percent = 95, least_for_it = 400;
 constexpr double kept[] = {0.6, 0.6, 0.9};
 constexpr double kept_idle = 0.5;
 
+double settle_ms_of(int kind) { return kind == ZDM_QUIET ? settle_ms : 0; }
+
+double whole_ms(int kind) { return settle_ms_of(kind) + length_ms[kind]; }
+
 double total(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
     return std::accumulate(counts.begin(), counts.end(), 0.0);
 }
@@ -51,15 +55,11 @@ double percentile_ms(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
 
 void LatencyWindows::open(int kind, double now_ms) {
     const bool quiet = kind == ZDM_QUIET;
-    const double window_ms = length_ms[kind];
     kind_ = kind;
-    ends_ms_ = now_ms + (quiet ? settle_ms : 0) + window_ms;
-    if (quiet) {
-        quiet_began_ms_ = now_ms;
-        idle_seconds_ = idle_core_seconds();
-    }
+    ends_ms_ = now_ms + whole_ms(kind);
+    if (quiet) idle_seconds_ = idle_core_seconds();
     // A quiet one has to end in time: everybody rests in it.
-    zdm_latency_open(kind, quiet ? settle_ms : 0, quiet ? window_ms : window_ms + overdue_ms);
+    zdm_latency_open(kind, settle_ms_of(kind), length_ms[kind] + (quiet ? 0 : overdue_ms));
 }
 
 void LatencyWindows::tick(double now_ms) {
@@ -93,8 +93,8 @@ void LatencyWindows::tick(double now_ms) {
 
 void LatencyWindows::measure_idle(double now_ms) {
     const auto seconds = idle_core_seconds();
-    const double passed = (now_ms - quiet_began_ms_) / 1000;
-    if (!seconds || !idle_seconds_ || passed <= 0) return;
+    const double passed = (now_ms - ends_ms_ + whole_ms(ZDM_QUIET)) / 1000;
+    if (!seconds || !idle_seconds_) return;
     const double cores = (*seconds - *idle_seconds_) / passed;
     idle_cores_ = idle_cores_ < 0 ? cores : kept_idle * idle_cores_ + (1 - kept_idle) * cores;
 }
@@ -124,8 +124,8 @@ std::optional<ZdmLatencyComparison> LatencyWindows::latest() {
 }
 
 double LatencyWindows::mean_share() {
-    return (length_ms[ZDM_BRISK] + length_ms[ZDM_GENTLE] * ZDM_GENTLE_SHARE) /
-           (length_ms[ZDM_BRISK] + length_ms[ZDM_GENTLE] + length_ms[ZDM_QUIET] + settle_ms);
+    return (whole_ms(ZDM_BRISK) + whole_ms(ZDM_GENTLE) * ZDM_GENTLE_SHARE) /
+           (whole_ms(ZDM_BRISK) + whole_ms(ZDM_GENTLE) + whole_ms(ZDM_QUIET));
 }
 
 void LatencyWindows::stop() {

@@ -38,7 +38,6 @@ class LatencyWindows {
     int kind_ = ZDM_BRISK;
     double ends_ms_ = 0;  // of the window under way
     Counts counts_[ZDM_WINDOW_KINDS] = {};
-    double quiet_began_ms_ = 0;
     std::optional<double> idle_seconds_;  // when the quiet window began
     double idle_cores_ = -1;              // mean over quiet windows; < 0: unknown
 };

@@ -1,3 +1,6 @@
+/*
+ * scheduling.c - see scheduling.h. For a whole process, once.
+ */
 #include "postgres.h"
 
 #include "pg/scheduling.h"
