@@ -49,6 +49,7 @@ extern "C" {
 #include "storage/procarray.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/spccache.h"
 }
 
 using namespace zdm;
@@ -64,6 +65,9 @@ constexpr int least_windows = 16;
 constexpr int least_windows_waiting = 4;
 constexpr int64 patience_us = 500000;  // as long as many a query runs
 
+// See block_at.
+constexpr BlockNumber stride = 16;
+
 // Until it has been measured: what a mover's entry in one index takes.
 constexpr double first_guess_index_us = 2;
 
@@ -77,6 +81,7 @@ struct ZdmBackfill {
     char **arguments;
     SyncProgram *program;
     SpareRoom spare_room;
+    DeadEntries dead_entries;
 
     BlockNumber end;           // of the range
     BlockNumber window_start;  // all blocks below are finished, but for the busy ones
@@ -85,11 +90,13 @@ struct ZdmBackfill {
     BlockNumber blocks;  // of the range, when it was begun
     bool publishing;     // the window's rows are done, its free space is not told yet
     int pass;
-    BlockNumber next;  // in this pass
-    int fruitless;     // passes in a row that found work and could do none
+    BlockNumber next;        // in this pass: a position, see block_at
+    BlockNumber prefetched;  // positions below it
+    int fruitless;           // passes in a row that found work and could do none
     instr_time fruitless_since;
     int64 pass_rows;      // written in this pass
     int64 pass_rows_hot;  // of those, in place, where room had to come free first
+    bool turns_to_come;   // of some of its pages
     bool stuck;           // a window had to be moved out: an old snapshot exists
     PageProgress *pages;  // of the window
     int64 pass_us;        // time that this pass has taken
@@ -128,6 +135,7 @@ bool must_stop(Box *box) {
 void fill(Box *box, BlockNumber block, PageProgress *progress, bool first_visit, bool move_out) {
     const int64 hot = box->fill.rows_hot, moved = box->fill.rows_moved;
     fill_page(&box->fill, block, progress, first_visit, move_out);
+    box->backfill->turns_to_come = box->backfill->turns_to_come || box->fill.turn_to_come;
     box->backfill->pass_rows += box->fill.rows_hot - hot + box->fill.rows_moved - moved;
     if (!first_visit && !move_out) box->backfill->pass_rows_hot += box->fill.rows_hot - hot;
 }
@@ -151,13 +159,16 @@ void begin_window(ZdmBackfill *backfill) {
         backfill->window_start + Min(static_cast<BlockNumber>(backfill->window_pages),
                                      backfill->end - backfill->window_start);
     backfill->next = backfill->window_start;
+    backfill->prefetched = backfill->window_start;
     backfill->publishing = false;
     backfill->pass = 0;
     backfill->fruitless = 0;
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
+    backfill->turns_to_come = false;
     backfill->pass_us = 0;
     memset(backfill->pages, 0, sizeof(PageProgress) * backfill->window_pages);
+    dead_entries_forget(&backfill->dead_entries);
 }
 
 void remember_busy(ZdmBackfill *backfill, BlockNumber block) {
@@ -208,7 +219,7 @@ void adapt_window(ZdmBackfill *backfill, int64 budget_us) {
 void note_fruit(Box *box, bool left) {
     ZdmBackfill *backfill = box->backfill;
     if (backfill->pass_rows_hot > 0) backfill->stuck = false;
-    if (!left || backfill->pass_rows > 0) {
+    if (!left || backfill->pass_rows > 0 || backfill->turns_to_come) {
         backfill->fruitless = 0;
         return;
     }
@@ -233,6 +244,7 @@ void end_pass(Box *box) {
     note_fruit(box, left);
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
+    backfill->turns_to_come = false;
     backfill->pass_us = 0;
     backfill->pass++;
     backfill->next = backfill->window_start;
@@ -251,6 +263,36 @@ void end_pass(Box *box) {
 // as long as we write nothing because of it.
 void refresh_horizon(Relation relation) { (void)GetOldestNonRemovableTransactionId(relation); }
 
+// Which block comes at a position of a pass: every 16th, then those behind them, and so on. The
+// rows that leave neighbouring pages so go to different pages. Else a leaf of an index in the order
+// of the rows has more new entries for rows of one page than old ones, and when it is full it looks
+// for dead entries there, finds none, and is split (bottomup_sort_and_shrink in heapam.c).
+// Measured, rows of 60 bytes of which 17 % have to move: such an index grows by 0.4 %, instead of
+// by 27 %.
+BlockNumber block_at(const ZdmBackfill *backfill, BlockNumber position) {
+    const BlockNumber pages = backfill->window_end - backfill->window_start;
+    const BlockNumber column = pages / stride, longer = pages % stride;
+    BlockNumber at = position - backfill->window_start;
+    if (at < longer * (column + 1))
+        at = at / (column + 1) + at % (column + 1) * stride;
+    else {
+        at -= longer * (column + 1);
+        at = longer + at / column + at % column * stride;
+    }
+    return backfill->window_start + at;
+}
+
+// The kernel does not, in this order. As far as any VACUUM or CREATE INDEX may.
+void read_ahead(Box *box) {
+    ZdmBackfill *backfill = box->backfill;
+    Relation relation = box->fill.relation;
+    const BlockNumber end =
+        Min(backfill->window_end, backfill->next + get_tablespace_maintenance_io_concurrency(
+                                                       relation->rd_rel->reltablespace));
+    while (backfill->prefetched < end)
+        (void)PrefetchBuffer(relation, MAIN_FORKNUM, block_at(backfill, backfill->prefetched++));
+}
+
 // Works on the window until the box is over or a pass has ended: what it killed can only be pruned
 // after a commit.
 void work_on_window(Box *box, bool wait_for_horizon) {
@@ -267,14 +309,19 @@ void work_on_window(Box *box, bool wait_for_horizon) {
         refresh_horizon(box->fill.relation);
         if (backfill->pass == 0)
             survey_room(&box->fill, backfill->window_start, backfill->window_end);
+        else
+            dead_entries_mark(&backfill->dead_entries, box->fill.indexes, box->fill.snapshot,
+                              backfill->window_start, backfill->window_end - backfill->window_start,
+                              backfill->pages);
     }
     const bool move_out = backfill->stuck && backfill->fruitless > 0 && !wait_for_horizon;
     box->fill.moved.among_dead = backfill->pass > 0 && !move_out;
     while (backfill->next < backfill->window_end) {
-        PageProgress *progress = &backfill->pages[backfill->next - backfill->window_start];
+        if (backfill->pass == 0) read_ahead(box);
+        const BlockNumber block = block_at(backfill, backfill->next++);
+        PageProgress *progress = &backfill->pages[block - backfill->window_start];
         if (progress->state != PageState::done)
-            fill(box, backfill->next, progress, backfill->pass == 0, move_out);
-        backfill->next++;
+            fill(box, block, progress, backfill->pass == 0, move_out);
         if (must_stop(box)) break;
     }
     backfill->pass_us += elapsed_us(box) - began_us;
@@ -330,6 +377,8 @@ extern "C" ZdmBackfill *zdm_hot_backfill_open(Oid relation, Oid relfilenode,
     MemoryContext caller = MemoryContextSwitchTo(context);
     auto *backfill = static_cast<ZdmBackfill *>(palloc0(sizeof(ZdmBackfill)));
     backfill->context = context;
+    backfill->dead_entries.context =
+        AllocSetContextCreate(context, "zdm dead entries", ALLOCSET_SMALL_SIZES);
     backfill->relation = relation;
     backfill->relfilenode = relfilenode;
     backfill->argument_count = arguments.count;
@@ -377,6 +426,8 @@ extern "C" void zdm_hot_backfill_run(ZdmBackfill *backfill, int64 budget_us, boo
     box.budget_us = budget_us;
     INSTR_TIME_SET_CURRENT(box.start);
     fill_box_open(&box.fill, relation, current_program(backfill, relation), &backfill->spare_room);
+    box.fill.pass = backfill->pass;
+    box.fill.dead_entries = &backfill->dead_entries;
     if (backfill->index_us <= 0)
         backfill->index_us = first_guess_index_us * box.fill.indexes->ri_NumIndices;
     if (backfill->window_start < backfill->end)

@@ -97,10 +97,10 @@ Size space_of(const HeapTuple tuple) {
            sizeof(ItemIdData);
 }
 
-void owe_index_entries(FillBox *box, MovedRows *rows, HeapTuple version) {
+void owe_index_entries(FillBox *box, MovedRows *rows, HeapTuple version, BlockNumber from) {
     MemoryContext caller = MemoryContextSwitchTo(box->memory);
     HeapTuple copy = heap_copytuple(version);
-    moved_rows_add(rows, copy);
+    moved_rows_add(rows, copy, from);
     MemoryContextSwitchTo(caller);
 }
 
@@ -122,13 +122,14 @@ Written write_version(FillBox *box, ItemPointerData place, HeapTuple version, bo
                                              &failure, &only_summaries);
     if (result == TM_BeingModified) return Written::not_now;
     if (result != TM_Ok) return Written::by_others;  // through the trigger; or deleted
+    const BlockNumber block = ItemPointerGetBlockNumber(&place);
     if (HeapTupleIsHeapOnly(version)) {
         box->rows_hot++;
-        if (only_summaries) owe_index_entries(box, &box->summarized, version);
+        if (only_summaries) owe_index_entries(box, &box->summarized, version, block);
         return Written::here;
     }
     box->rows_moved++;
-    owe_index_entries(box, &box->moved, version);
+    owe_index_entries(box, &box->moved, version, block);
     return Written::elsewhere;
 }
 
@@ -170,15 +171,32 @@ Size longest_row(Buffer buffer, const PageRows &rows) {
 
 bool is_pruned(const PageRows &rows) { return !TransactionIdIsValid(rows.prune_xid); }
 
+// A page to which nothing happens before its turn has come.
+bool awaits_turn(FillBox *box, BlockNumber block, PageProgress *progress) {
+    if (progress->turns == 0) return false;
+    if (has_turn(block, progress->turns, box->pass))
+        progress->turns = 0;
+    else
+        box->turn_to_come = true;
+    return progress->turns > 0;
+}
+
 // Pruning gives bytes back, but hardly a line pointer.
 bool room_may_come(const PageRows &rows) { return !is_pruned(rows) && rows.free_line_pointers > 0; }
 
+// 0: not now.
+int movers_in_turn(FillBox *box, BlockNumber block, const PageRows &rows, PageProgress *progress) {
+    progress->turns = turns_of(rows);
+    return awaits_turn(box, block, progress) ? 0 : most_movers(rows);
+}
+
 // How many rows may leave the page in this visit.
 int movers_of(FillBox *box, Buffer buffer, const PageRows &rows, Size row_space, Size growth,
-              bool first_visit) {
+              bool first_visit, PageProgress *progress) {
     if (!first_visit && room_may_come(rows)) return 0;
     const int needed = movers_needed(rows, unfilled_rows(box, buffer, rows), row_space, growth);
-    return Min(needed, most_movers(rows));
+    const BlockNumber block = BufferGetBlockNumber(buffer);
+    return needed > 0 ? Min(needed, movers_in_turn(box, block, rows, progress)) : 0;
 }
 
 // On a page that was pruned a few times, but others have been quicker to use the room. While it
@@ -254,6 +272,7 @@ void fill_box_open(FillBox *box, Relation relation, SyncProgram *program, SpareR
 }
 
 void fill_box_close(FillBox *box) {
+    if (box->turn_to_come) box->moved.dead = box->dead_entries;
     moved_rows_index(&box->moved, box->indexes, box->estate, box->index_slot, box->filled, false);
     moved_rows_index(&box->summarized, box->indexes, box->estate, box->index_slot, box->filled,
                      true);
@@ -287,6 +306,7 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         progress->any_busy = false;
     }
     progress->state = PageState::to_do;
+    if (!move_out && awaits_turn(box, block, progress)) return;
     Buffer buffer = ReadBuffer(box->relation, block);
     PageRows rows;
     heap_page_prune_opt(box->relation, buffer);
@@ -303,13 +323,13 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         const Size space = space_of(version);
         const Size growth = growth_of(&tuple, space);
         if (movers < 0)
-            movers =
-                move_out ? rows.count : movers_of(box, buffer, rows, space, growth, first_visit);
+            movers = move_out ? rows.count
+                              : movers_of(box, buffer, rows, space, growth, first_visit, progress);
         const bool fits =
             rows.free_space + sizeof(ItemIdData) >= space && rows.free_line_pointers > 0;
         if (!fits && movers == 0 && !killed &&
             (is_pruned(rows) || others_take_the_room(rows, progress)))
-            movers = most_movers(rows);
+            movers = movers_in_turn(box, block, rows, progress);
         if (!fits && movers == 0) {
             // The rows behind it have about the same size, and their turn comes in a later pass.
             progress->next = rows.offsets[i];
@@ -328,10 +348,13 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         if (written == Written::here) {
             rows.free_space -= Min(rows.free_space, space);
             rows.free_line_pointers--;
-        } else if (written == Written::elsewhere)
+        } else if (written == Written::elsewhere) {
             movers = Max(0, movers - 1);
+            progress->rows_left = true;
+        }
         killed = true;
         progress->pruned_in_vain = 0;
+        progress->turns = 0;  // the next visit has something to prune
     }
     ExecClearTuple(box->row);
     MemoryContextSwitchTo(caller);

@@ -4,6 +4,7 @@
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #pragma once
 
+#include "hot/dead_entries.hpp"
 #include "hot/index_entries.hpp"
 #include "hot/spare_room.hpp"
 #include "hot/sync_program.hpp"
@@ -43,6 +44,10 @@ struct FillBox {
     int64 rows_moved;
     int64 rows_failed;
     int64 rows_busy;
+
+    int pass;                   // over the window, from 0
+    bool turn_to_come;          // of some page: in a later pass a row may leave it
+    DeadEntries *dead_entries;  // of the pass before; lives longer than the box
 };
 
 // Opens the table's indexes. The caller holds ROW EXCLUSIVE and has an active snapshot.
@@ -63,6 +68,8 @@ struct PageProgress {
     TransactionId waits_for;  // what the page can be pruned of next, when it last had no room
     OffsetNumber next;        // rows below it have been looked at
     bool any_busy;            // of those
+    bool rows_left;           // in this pass or the one before, for other pages
+    uint8 turns;              // > 0: it waits for the one in so many passes in which rows may leave
     uint8 pruned_in_vain;     // times in a row that it was pruned and still had no room
     PageState state;
 };
@@ -70,8 +77,8 @@ struct PageProgress {
 // A page without room gets some by moving a few of its rows out. move_out: move whatever does not
 // fit.
 //
-// Every visit that leaves rows to do has written one, or the page is yet to be pruned, which
-// happens as soon as no snapshot sees any more what there is to prune.
+// Every visit that leaves rows to do has written one, or the page's turn is yet to come, or it is
+// yet to be pruned, which happens as soon as no snapshot sees any more what there is to prune.
 void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool first_visit,
                bool move_out);
 

@@ -2,6 +2,7 @@
 #include "hot/index_entries.hpp"
 
 #include "hot/breath.hpp"
+#include "hot/dead_entries.hpp"
 
 extern "C" {
 #include "access/genam.h"
@@ -20,10 +21,14 @@ namespace zdm {
 
 namespace {
 
+// Of pairs of neighbours, in an index whose order is that of the rows.
+constexpr double least_in_order = 0.8;
+
 struct Entry {
     Datum *values;
     bool *nulls;
     ItemPointerData row;
+    BlockNumber from;
 };
 
 struct KeyOrder {
@@ -74,6 +79,16 @@ void sort_entries(Relation index, Entry *entries, int count) {
     qsort_arg(entries, count, sizeof(Entry), compare_entries, &order);
 }
 
+// Up or down.
+bool in_order_of_rows(const Entry *entries, int count) {
+    int up = 0, down = 0;
+    for (int i = 1; i < count; i++) {
+        if (entries[i - 1].from <= entries[i].from) up++;
+        if (entries[i - 1].from >= entries[i].from) down++;
+    }
+    return Max(up, down) >= least_in_order * (count - 1);
+}
+
 void index_rows(const MovedRows *moved, Relation heap, Relation index, IndexInfo *info,
                 EState *estate, TupleTableSlot *slot, bool check) {
     ExprContext *econtext = GetPerTupleExprContext(estate);
@@ -93,10 +108,15 @@ void index_rows(const MovedRows *moved, Relation heap, Relation index, IndexInfo
         entry->values = values + static_cast<Size>(attributes) * count;
         entry->nulls = nulls + static_cast<Size>(attributes) * count;
         entry->row = moved->rows[i]->t_self;
+        entry->from = moved->from[i];
         FormIndexDatum(info, slot, estate, entry->values, entry->nulls);
         count++;
     }
     sort_entries(index, entries, count);
+    // A key over a column that is filled was another one before.
+    if (moved->dead != nullptr && !check && count > 0 && index->rd_rel->relam == BTREE_AM_OID &&
+        in_order_of_rows(entries, count))
+        dead_entries_note(moved->dead, index, entries[0].values, entries[0].nulls);
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
         breathe(Rest::shortest);
@@ -119,17 +139,23 @@ void moved_rows_begin(MovedRows *moved, MemoryContext context) {
     moved->count = 0;
     moved->room = 256;
     moved->among_dead = false;
+    moved->dead = nullptr;
     moved->rows =
         static_cast<HeapTuple *>(MemoryContextAlloc(context, sizeof(HeapTuple) * moved->room));
+    moved->from =
+        static_cast<BlockNumber *>(MemoryContextAlloc(context, sizeof(BlockNumber) * moved->room));
 }
 
-void moved_rows_add(MovedRows *moved, HeapTuple row) {
+void moved_rows_add(MovedRows *moved, HeapTuple row, BlockNumber from) {
     if (moved->count == moved->room) {
         moved->room *= 2;
         moved->rows =
             static_cast<HeapTuple *>(repalloc(moved->rows, sizeof(HeapTuple) * moved->room));
+        moved->from =
+            static_cast<BlockNumber *>(repalloc(moved->from, sizeof(BlockNumber) * moved->room));
     }
-    moved->rows[moved->count++] = row;
+    moved->rows[moved->count] = row;
+    moved->from[moved->count++] = from;
 }
 
 void moved_rows_index(MovedRows *moved, ResultRelInfo *indexes, EState *estate,

@@ -19,17 +19,21 @@ extern "C" {
 
 namespace zdm {
 
+struct DeadEntries;
+
 struct MovedRows {
     MemoryContext context;  // of the rows; gone with the box
     int count;
     int room;
-    HeapTuple *rows;  // t_self is where they are now
-    bool among_dead;  // transactions before this one have left dead entries next to theirs
+    HeapTuple *rows;    // t_self is where they are now
+    BlockNumber *from;  // where they were
+    bool among_dead;    // transactions before this one have left dead entries next to theirs
+    DeadEntries *dead;  // what they leave is to be marked before the next pass; else NULL
 };
 
 void moved_rows_begin(MovedRows *moved, MemoryContext context);
-void moved_rows_add(MovedRows *moved,
-                    HeapTuple row);  // takes the tuple, which lives in the context
+// Takes the tuple, which lives in the context.
+void moved_rows_add(MovedRows *moved, HeapTuple row, BlockNumber from);
 
 // Makes all entries. indexes: opened by ExecOpenIndices. filled: attribute numbers (without offset)
 // that have new values. only_summaries: rows that stayed on their page (see zdm_heap_update).

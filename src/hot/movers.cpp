@@ -1,6 +1,8 @@
 // See movers.hpp. Hot path: no exceptions, no destructors, longjmp may pass.
 #include "hot/movers.hpp"
 
+#include <cmath>
+
 namespace zdm {
 
 namespace {
@@ -19,6 +21,14 @@ int movers_needed(const PageRows &rows, int unfilled, Size row_space, Size growt
 
 int most_movers(const PageRows &rows) {
     return Max(1, static_cast<int>(rows.count * share_at_once));
+}
+
+int turns_of(const PageRows &rows) {
+    return Max(1, static_cast<int>(std::ceil(1 / (rows.count * share_at_once))));
+}
+
+bool has_turn(BlockNumber block, int turns, int pass) {
+    return block % static_cast<BlockNumber>(turns) == static_cast<BlockNumber>(pass % turns);
 }
 
 }  // namespace zdm

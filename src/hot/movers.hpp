@@ -6,9 +6,8 @@
 // movers of a window all go to the same few leaves, and where they are more than a tenth every leaf
 // is split. In portions, the old entries of one pass are dead when the next one comes, and a full
 // leaf gets rid of them (index_entries.cpp). Measured, rows of 100 bytes of which 15 % have to
-// move, in the same time: the primary key grows by 1 %, instead of by half. (Of dead rows that lie
-// on many pages, few on each, as rows of 1 kB and more do, a full leaf looks at too few: there it
-// splits.)
+// move, in the same time: the primary key grows by 1 %, instead of by half. Where one row is more
+// than a page's portion, of rows of 1 kB and more, the pages take turns.
 //
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #pragma once
@@ -22,7 +21,11 @@ namespace zdm {
 // keeps two of them until the next vacuum.
 int movers_needed(const PageRows &rows, int unfilled, Size row_space, Size growth);
 
-// How many of a page's rows may leave in one pass.
+// How many of a page's rows may leave in one pass, when it has its turn.
 int most_movers(const PageRows &rows);
+
+// It has one in every so many passes.
+int turns_of(const PageRows &rows);
+bool has_turn(BlockNumber block, int turns, int pass);
 
 }  // namespace zdm

@@ -60,7 +60,7 @@ void update_row(Relation relation, HeapTuple version, ItemPointerData place,
     if (!HeapTupleIsHeapOnly(version) || only_summaries) {
         MovedRows moved;
         moved_rows_begin(&moved, CurrentMemoryContext);
-        moved_rows_add(&moved, version);
+        moved_rows_add(&moved, version, ItemPointerGetBlockNumber(&place));
         moved_rows_index(&moved, indexes, estate, slot, filled, only_summaries);
     }
     ExecCloseIndices(indexes);

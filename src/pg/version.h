@@ -48,6 +48,16 @@ static inline void zdm_index_insert_cleanup(Relation index, IndexInfo *info) {
 #endif
 }
 
+/* 18 counts what a scan looks at. */
+static inline IndexScanDesc zdm_index_beginscan(Relation heap, Relation index, Snapshot snapshot,
+                                                int keys) {
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(heap, index, snapshot, NULL, keys, 0);
+#else
+    return index_beginscan(heap, index, snapshot, keys, 0);
+#endif
+}
+
 #include "storage/lock.h"
 
 /* 17 asks whether a stronger one would do. */

@@ -33,6 +33,28 @@ is(value(q{SELECT zdm.verify('m')}), '0', 'no row differs');
 value(q{SELECT zdm.abort('m')});
 value(q{CALL zdm.wait('m', 'aborted', 60)});
 
+# --- An index in the rows' order whose leaves hold the rows of three pages, which move to one and the same; and one whose
+# leaves hold those of a hundred, one of which moves from each.
+value(q{
+    CREATE TABLE narrow (id bigint PRIMARY KEY, v integer NOT NULL, k1 integer, k2 integer, filler text);
+    INSERT INTO narrow SELECT g, g % 7, g % 11, g % 13, repeat('x', 12) FROM generate_series(1, 300000) g;
+    CREATE TABLE wide (id bigint PRIMARY KEY, v integer NOT NULL, k integer, filler text);
+    INSERT INTO wide SELECT g, g % 7, g % 11, (SELECT string_agg(md5((g * 58 + n)::text), '') FROM generate_series(1, 58) n)
+      FROM generate_series(1, 40000) g;
+    REINDEX TABLE narrow;
+    REINDEX TABLE wide;
+    VACUUM ANALYZE narrow, wide});
+for my $table ('narrow', 'wide') {
+    $before = value("SELECT pg_indexes_size('$table')");
+    value(qq{SET zdm.pace = 'full'; SELECT zdm.change_type('$table', 'v', 'bigint', name => '$table')});
+    value(qq{CALL zdm.wait('$table', 'ready', 120)});
+    cmp_ok(value("SELECT sum(rows_moved::float8) / sum(rows_done) FROM zdm.scan s JOIN zdm.migration m ON m.id = s.migration WHERE m.name = '$table' AND s.kind = 'backfill'"),
+        '>', 0.15, "$table: more rows had to be moved than the leaves have room for");
+    cmp_ok(value("SELECT pg_indexes_size('$table') / $before.0"), '<', 1.03, "$table: the index has not grown");
+    value(qq{SELECT zdm.abort('$table')});
+    value(qq{CALL zdm.wait('$table', 'aborted', 60)});
+}
+
 # --- Somebody reads the index and stays where he is: VACUUM, which has rows to remove that were dead before he came,
 # waits for him. Who waits for the table does not.
 value('DELETE FROM t WHERE id % 10 = 0');
