@@ -8,7 +8,8 @@
 //
 //   every pass   a page is pruned of what the pass before has killed, and what room there is is
 //                filled with rows in place; where that does not suffice for all that are left, a
-//                few are moved to other pages (movers.hpp); until none is left
+//                few are moved to other pages, of wide rows from some of the pages in turn
+//                (movers.hpp); until none is left
 //   at the end   the free space is told to the free space map, so that the movers of the next
 //                windows land here and not at the table's end
 //
@@ -24,8 +25,8 @@
 // end of the range. A row that was updated meanwhile went through the sync trigger and is done.
 //
 // Where an old snapshot stands in the way, pruning gives nothing back: after two fruitless passes
-// and a moment's patience the rest of the window is moved out, as a naive UPDATE would, unless the
-// caller rather waits.
+// (no page awaits its turn any more) and a moment's patience the rest of the window is moved out,
+// as a naive UPDATE would, unless the caller rather waits.
 //
 // So every box comes nearer to the end, or says in its report what it waits for: idle, an old
 // snapshot (horizon_stuck), or rows that others hold (only_held_left).
@@ -59,6 +60,7 @@ namespace {
 constexpr int smallest_window = 16;
 constexpr int first_window = 64;
 constexpr int largest_window = 16384;
+constexpr int window_of_turns = 128;  // whose movers are enough to tell an index's order
 // Of a range; in between the table is vacuumed. But few where each pass waits for others'
 // snapshots.
 constexpr int least_windows = 16;
@@ -94,13 +96,13 @@ struct ZdmBackfill {
     BlockNumber prefetched;  // positions below it
     int fruitless;           // passes in a row that found work and could do none
     instr_time fruitless_since;
-    int64 pass_rows;      // written in this pass
-    int64 pass_rows_hot;  // of those, in place, where room had to come free first
-    bool turns_to_come;   // of some of its pages
-    bool stuck;           // a window had to be moved out: an old snapshot exists
-    PageProgress *pages;  // of the window
-    int64 pass_us;        // time that this pass has taken
-    double index_us;      // that a mover's index entries take
+    int64 pass_rows;       // written in this pass
+    int64 pass_rows_hot;   // of those, in place, where room had to come free first
+    bool any_awaits_turn;  // of its pages
+    bool stuck;            // a window had to be moved out: an old snapshot exists
+    PageProgress *pages;   // of the window
+    int64 pass_us;         // time that this pass has taken
+    double index_us;       // that a mover's index entries take
 
     int busy_count;
     int busy_room;
@@ -135,7 +137,7 @@ bool must_stop(Box *box) {
 void fill(Box *box, BlockNumber block, PageProgress *progress, bool first_visit, bool move_out) {
     const int64 hot = box->fill.rows_hot, moved = box->fill.rows_moved;
     fill_page(&box->fill, block, progress, first_visit, move_out);
-    box->backfill->turns_to_come = box->backfill->turns_to_come || box->fill.turn_to_come;
+    box->backfill->any_awaits_turn = box->backfill->any_awaits_turn || box->fill.any_awaits_turn;
     box->backfill->pass_rows += box->fill.rows_hot - hot + box->fill.rows_moved - moved;
     if (!first_visit && !move_out) box->backfill->pass_rows_hot += box->fill.rows_hot - hot;
 }
@@ -165,7 +167,7 @@ void begin_window(ZdmBackfill *backfill) {
     backfill->fruitless = 0;
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
-    backfill->turns_to_come = false;
+    backfill->any_awaits_turn = false;
     backfill->pass_us = 0;
     memset(backfill->pages, 0, sizeof(PageProgress) * backfill->window_pages);
     dead_entries_forget(&backfill->dead_entries);
@@ -208,9 +210,13 @@ void enlarge_window(ZdmBackfill *backfill, double times, int windows) {
         backfill->window_pages = Min(most, static_cast<int>(backfill->window_pages * times));
 }
 
-// See the top: a first pass is meant to last about a box, but as long as other snapshots live.
+// See the top: a first pass is meant to last about a box, but as long as other snapshots live. One
+// after which pages await their turn has done little of the work; and the smaller their window is,
+// the sooner the next can use the room that is left on them.
 void adapt_window(ZdmBackfill *backfill, int64 budget_us) {
-    if (backfill->pass_us > budget_us)
+    if (backfill->any_awaits_turn)
+        backfill->window_pages = window_of_turns;
+    else if (backfill->pass_us > budget_us)
         backfill->window_pages = Max(smallest_window, backfill->window_pages * 3 / 4);
     else if (backfill->pass_us < budget_us / 2)
         enlarge_window(backfill, 1.5, least_windows);
@@ -219,7 +225,7 @@ void adapt_window(ZdmBackfill *backfill, int64 budget_us) {
 void note_fruit(Box *box, bool left) {
     ZdmBackfill *backfill = box->backfill;
     if (backfill->pass_rows_hot > 0) backfill->stuck = false;
-    if (!left || backfill->pass_rows > 0 || backfill->turns_to_come) {
+    if (!left || backfill->pass_rows > 0 || backfill->any_awaits_turn) {
         backfill->fruitless = 0;
         return;
     }
@@ -244,7 +250,7 @@ void end_pass(Box *box) {
     note_fruit(box, left);
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
-    backfill->turns_to_come = false;
+    backfill->any_awaits_turn = false;
     backfill->pass_us = 0;
     backfill->pass++;
     backfill->next = backfill->window_start;
@@ -282,13 +288,15 @@ BlockNumber block_at(const ZdmBackfill *backfill, BlockNumber position) {
     return backfill->window_start + at;
 }
 
-// The kernel does not, in this order. As far as any VACUUM or CREATE INDEX may.
+// The kernel does not, in this order. As far as maintenance_io_concurrency lets any VACUUM.
 void read_ahead(Box *box) {
     ZdmBackfill *backfill = box->backfill;
     Relation relation = box->fill.relation;
     const BlockNumber end =
-        Min(backfill->window_end, backfill->next + get_tablespace_maintenance_io_concurrency(
-                                                       relation->rd_rel->reltablespace));
+        Min(backfill->window_end,
+            backfill->next + 1 +
+                get_tablespace_maintenance_io_concurrency(relation->rd_rel->reltablespace));
+    backfill->prefetched = Max(backfill->prefetched, backfill->next + 1);
     while (backfill->prefetched < end)
         (void)PrefetchBuffer(relation, MAIN_FORKNUM, block_at(backfill, backfill->prefetched++));
 }
@@ -309,7 +317,7 @@ void work_on_window(Box *box, bool wait_for_horizon) {
         refresh_horizon(box->fill.relation);
         if (backfill->pass == 0)
             survey_room(&box->fill, backfill->window_start, backfill->window_end);
-        else
+        else if (!backfill->stuck)
             dead_entries_mark(&backfill->dead_entries, box->fill.indexes, box->fill.snapshot,
                               backfill->window_start, backfill->window_end - backfill->window_start,
                               backfill->pages);

@@ -9,11 +9,13 @@ extern "C" {
 #include "access/itup.h"
 #include "access/relscan.h"
 #include "access/stratnum.h"
+#include "access/transam.h"
 #include "catalog/pg_index.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "pg/version.h"
 }
@@ -22,12 +24,19 @@ namespace zdm {
 
 namespace {
 
-// Of the pages that take turns; and twice as many entries as rows.
+// Pages that take turns have twelve rows at most, each with two entries, and some lie between.
 constexpr int most_entries_per_page = 32;
 
 struct Range {
     Oid index;
     IndexTuple lowest;
+};
+
+// What a scan of one index looks for.
+struct Target {
+    BlockNumber start;
+    int count;
+    const bool *markable;  // for each page
 };
 
 Relation open_index(ResultRelInfo *indexes, Oid oid) {
@@ -37,37 +46,50 @@ Relation open_index(ResultRelInfo *indexes, Oid oid) {
     return nullptr;
 }
 
-// From the key's first column on. False: it is NULL, or its type cannot be compared so.
-bool starts_at(Relation index, IndexTuple lowest, ScanKey key) {
-    const bool descending = (index->rd_indoption[0] & INDOPTION_DESC) != 0;
-    const StrategyNumber strategy =
-        descending ? BTLessEqualStrategyNumber : BTGreaterEqualStrategyNumber;
-    const Oid type = index->rd_opcintype[0];
-    const Oid compare = get_opfamily_member(index->rd_opfamily[0], type, type, strategy);
-    bool is_null;
-    const Datum value = index_getattr(lowest, 1, RelationGetDescr(index), &is_null);
-    if (is_null || !OidIsValid(compare)) return false;
-    ScanKeyEntryInitialize(key, 0, 1, strategy, type, index->rd_indcollation[0],
-                           get_opcode(compare), value);
-    return true;
+// All columns but the last are as they are in the lowest key, the last goes on from there. 0: it
+// cannot.
+int first_keys(Relation index, IndexTuple lowest, ScanKey keys) {
+    const int count = IndexRelationGetNumberOfKeyAttributes(index);
+    for (int i = 0; i < count; i++) {
+        bool is_null;
+        const Datum value = index_getattr(lowest, i + 1, RelationGetDescr(index), &is_null);
+        if (is_null && i + 1 == count) return 0;
+        if (is_null) {
+            ScanKeyEntryInitialize(&keys[i], SK_ISNULL | SK_SEARCHNULL, i + 1, InvalidStrategy,
+                                   InvalidOid, InvalidOid, InvalidOid, Datum{});
+            continue;
+        }
+        const bool descending = (index->rd_indoption[i] & INDOPTION_DESC) != 0;
+        const StrategyNumber onwards =
+            descending ? BTLessEqualStrategyNumber : BTGreaterEqualStrategyNumber;
+        const StrategyNumber strategy = i + 1 < count ? BTEqualStrategyNumber : onwards;
+        const Oid type = index->rd_opcintype[i];
+        const Oid compare = get_opfamily_member(index->rd_opfamily[i], type, type, strategy);
+        if (!OidIsValid(compare)) return 0;
+        ScanKeyEntryInitialize(&keys[i], 0, i + 1, strategy, type, index->rd_indcollation[i],
+                               get_opcode(compare), value);
+    }
+    return count;
 }
 
-void mark_range(Relation heap, Relation index, const Range *range, Snapshot snapshot,
-                BlockNumber start, int count, const PageProgress *pages) {
-    ScanKeyData key;
-    if (!starts_at(index, range->lowest, &key)) return;
+void mark_range(Relation heap, Relation index, IndexTuple lowest, Snapshot snapshot,
+                const Target &target) {
+    ScanKeyData keys[INDEX_MAX_KEYS];
+    const int key_count = first_keys(index, lowest, keys);
+    if (key_count == 0) return;
     TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(heap), &TTSOpsBufferHeapTuple);
-    IndexScanDesc scan = zdm_index_beginscan(heap, index, snapshot, 1);
-    index_rescan(scan, &key, 1, nullptr, 0);
-    for (int64 left = static_cast<int64>(count) * most_entries_per_page; left > 0; left--) {
+    IndexScanDesc scan = zdm_index_beginscan(heap, index, snapshot, key_count);
+    index_rescan(scan, keys, key_count, nullptr, 0);
+    for (int left = target.count * most_entries_per_page; left > 0; left--) {
         CHECK_FOR_INTERRUPTS();
+        breathe(Rest::shortest);
         const ItemPointer row = index_getnext_tid(scan, ForwardScanDirection);
         if (row == nullptr) break;
         const BlockNumber block = ItemPointerGetBlockNumber(row);
-        if (block < start || block >= start + count || !pages[block - start].rows_left) continue;
+        if (block < target.start || block >= target.start + target.count) continue;
+        if (!target.markable[block - target.start]) continue;
         (void)index_fetch_heap(scan, slot);  // notes for the next call that it is dead
         ExecClearTuple(slot);
-        breathe(Rest::shortest);
     }
     index_endscan(scan);
     ExecDropSingleTupleTableSlot(slot);
@@ -94,15 +116,26 @@ void dead_entries_forget(DeadEntries *dead) {
 
 void dead_entries_mark(DeadEntries *dead, ResultRelInfo *indexes, Snapshot snapshot,
                        BlockNumber start, int count, PageProgress *pages) {
+    if (dead->ranges == NIL) return;
+    Relation heap = indexes->ri_RelationDesc;
+    GlobalVisState *horizon = GlobalVisTestFor(heap);
+    auto *markable = static_cast<bool *>(palloc0(sizeof(bool) * count));
+    bool any = false;
+    for (int i = 0; i < count; i++) {
+        TransactionId *moved_by = &pages[i].moved_by;
+        if (!TransactionIdIsValid(*moved_by)) continue;
+        if (!GlobalVisTestIsRemovableXid(horizon, *moved_by)) continue;
+        markable[i] = any = true;
+        *moved_by = InvalidTransactionId;
+    }
+    if (!any) return;
+    const Target target = {start, count, markable};
     ListCell *cell;
     foreach (cell, dead->ranges) {
         const auto *range = static_cast<Range *>(lfirst(cell));
         Relation index = open_index(indexes, range->index);
-        if (index != nullptr)
-            mark_range(indexes->ri_RelationDesc, index, range, snapshot, start, count, pages);
+        if (index != nullptr) mark_range(heap, index, range->lowest, snapshot, target);
     }
-    for (int i = 0; i < count; i++) pages[i].rows_left = false;
-    dead_entries_forget(dead);
 }
 
 }  // namespace zdm

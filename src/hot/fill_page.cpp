@@ -171,32 +171,25 @@ Size longest_row(Buffer buffer, const PageRows &rows) {
 
 bool is_pruned(const PageRows &rows) { return !TransactionIdIsValid(rows.prune_xid); }
 
-// A page to which nothing happens before its turn has come.
-bool awaits_turn(FillBox *box, BlockNumber block, PageProgress *progress) {
-    if (progress->turns == 0) return false;
-    if (has_turn(block, progress->turns, box->pass))
-        progress->turns = 0;
-    else
-        box->turn_to_come = true;
-    return progress->turns > 0;
-}
-
 // Pruning gives bytes back, but hardly a line pointer.
 bool room_may_come(const PageRows &rows) { return !is_pruned(rows) && rows.free_line_pointers > 0; }
 
-// 0: not now.
-int movers_in_turn(FillBox *box, BlockNumber block, const PageRows &rows, PageProgress *progress) {
-    progress->turns = turns_of(rows);
-    return awaits_turn(box, block, progress) ? 0 : most_movers(rows);
+// How many rows may leave the page in this visit, if they must. Where it is not the page's turn,
+// none, and it is to wait for that one.
+int movers_in_turn(const FillBox *box, Buffer buffer, const PageRows &rows,
+                   PageProgress *progress) {
+    const int turns = turns_of(rows);
+    if (has_turn(BufferGetBlockNumber(buffer), turns, box->pass)) return most_movers(rows);
+    progress->turns = turns;
+    return 0;
 }
 
-// How many rows may leave the page in this visit.
+// How many rows leave the page in this visit, if no room may come otherwise.
 int movers_of(FillBox *box, Buffer buffer, const PageRows &rows, Size row_space, Size growth,
-              bool first_visit, PageProgress *progress) {
-    if (!first_visit && room_may_come(rows)) return 0;
+              bool ask_for_room, PageProgress *progress) {
+    if (!ask_for_room && room_may_come(rows)) return 0;
     const int needed = movers_needed(rows, unfilled_rows(box, buffer, rows), row_space, growth);
-    const BlockNumber block = BufferGetBlockNumber(buffer);
-    return needed > 0 ? Min(needed, movers_in_turn(box, block, rows, progress)) : 0;
+    return needed > 0 ? Min(needed, movers_in_turn(box, buffer, rows, progress)) : 0;
 }
 
 // On a page that was pruned a few times, but others have been quicker to use the room. While it
@@ -272,7 +265,7 @@ void fill_box_open(FillBox *box, Relation relation, SyncProgram *program, SpareR
 }
 
 void fill_box_close(FillBox *box) {
-    if (box->turn_to_come) box->moved.dead = box->dead_entries;
+    if (box->any_awaits_turn) box->moved.dead = box->dead_entries;
     moved_rows_index(&box->moved, box->indexes, box->estate, box->index_slot, box->filled, false);
     moved_rows_index(&box->summarized, box->indexes, box->estate, box->index_slot, box->filled,
                      true);
@@ -306,7 +299,12 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         progress->any_busy = false;
     }
     progress->state = PageState::to_do;
-    if (!move_out && awaits_turn(box, block, progress)) return;
+    const bool in_turn = progress->turns > 0;
+    if (in_turn && !move_out && !has_turn(block, progress->turns, box->pass)) {
+        box->any_awaits_turn = true;
+        return;
+    }
+    progress->turns = 0;
     Buffer buffer = ReadBuffer(box->relation, block);
     PageRows rows;
     heap_page_prune_opt(box->relation, buffer);
@@ -324,12 +322,13 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         const Size growth = growth_of(&tuple, space);
         if (movers < 0)
             movers = move_out ? rows.count
-                              : movers_of(box, buffer, rows, space, growth, first_visit, progress);
+                              : movers_of(box, buffer, rows, space, growth, first_visit || in_turn,
+                                          progress);
         const bool fits =
             rows.free_space + sizeof(ItemIdData) >= space && rows.free_line_pointers > 0;
         if (!fits && movers == 0 && !killed &&
             (is_pruned(rows) || others_take_the_room(rows, progress)))
-            movers = movers_in_turn(box, block, rows, progress);
+            movers = movers_in_turn(box, buffer, rows, progress);
         if (!fits && movers == 0) {
             // The rows behind it have about the same size, and their turn comes in a later pass.
             progress->next = rows.offsets[i];
@@ -350,7 +349,7 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
             rows.free_line_pointers--;
         } else if (written == Written::elsewhere) {
             movers = Max(0, movers - 1);
-            progress->rows_left = true;
+            progress->moved_by = GetTopTransactionId();
         }
         killed = true;
         progress->pruned_in_vain = 0;
@@ -360,7 +359,11 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
     MemoryContextSwitchTo(caller);
     MemoryContextReset(box->page_memory);
     ReleaseBuffer(buffer);
-    if (!full) progress->state = progress->any_busy ? PageState::busy : PageState::done;
+    if (!full) {
+        progress->state = progress->any_busy ? PageState::busy : PageState::done;
+        progress->turns = 0;
+    }
+    if (progress->turns > 0) box->any_awaits_turn = true;
 }
 
 }  // namespace zdm

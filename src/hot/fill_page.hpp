@@ -46,8 +46,8 @@ struct FillBox {
     int64 rows_busy;
 
     int pass;                   // over the window, from 0
-    bool turn_to_come;          // of some page: in a later pass a row may leave it
-    DeadEntries *dead_entries;  // of the pass before; lives longer than the box
+    bool any_awaits_turn;       // of the pages: rows may leave it in a later pass
+    DeadEntries *dead_entries;  // of the window; lives longer than the box
 };
 
 // Opens the table's indexes. The caller holds ROW EXCLUSIVE and has an active snapshot.
@@ -65,10 +65,10 @@ enum class PageState : uint8 {
 };
 
 struct PageProgress {
+    TransactionId moved_by;  // the last to move rows elsewhere whose old index entries are unmarked
     TransactionId waits_for;  // what the page can be pruned of next, when it last had no room
     OffsetNumber next;        // rows below it have been looked at
     bool any_busy;            // of those
-    bool rows_left;           // in this pass or the one before, for other pages
     uint8 turns;              // > 0: it waits for the one in so many passes in which rows may leave
     uint8 pruned_in_vain;     // times in a row that it was pruned and still had no room
     PageState state;

@@ -21,8 +21,9 @@ namespace zdm {
 
 namespace {
 
-// Of pairs of neighbours, in an index whose order is that of the rows.
+// An index is in the order of the rows where so large a share of neighbours are; of so many.
 constexpr double least_in_order = 0.8;
+constexpr int least_to_tell = 8;
 
 struct Entry {
     Datum *values;
@@ -81,6 +82,7 @@ void sort_entries(Relation index, Entry *entries, int count) {
 
 // Up or down.
 bool in_order_of_rows(const Entry *entries, int count) {
+    if (count < least_to_tell) return false;
     int up = 0, down = 0;
     for (int i = 1; i < count; i++) {
         if (entries[i - 1].from <= entries[i].from) up++;
@@ -114,9 +116,12 @@ void index_rows(const MovedRows *moved, Relation heap, Relation index, IndexInfo
     }
     sort_entries(index, entries, count);
     // A key over a column that is filled was another one before.
-    if (moved->dead != nullptr && !check && count > 0 && index->rd_rel->relam == BTREE_AM_OID &&
-        in_order_of_rows(entries, count))
-        dead_entries_note(moved->dead, index, entries[0].values, entries[0].nulls);
+    if (moved->dead != nullptr && !check && index->rd_rel->relam == BTREE_AM_OID &&
+        in_order_of_rows(entries, count)) {
+        // A few that are out of order may come first.
+        const Entry *first = &entries[count / 256];
+        dead_entries_note(moved->dead, index, first->values, first->nulls);
+    }
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
         breathe(Rest::shortest);

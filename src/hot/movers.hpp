@@ -7,7 +7,7 @@
 // is split. In portions, the old entries of one pass are dead when the next one comes, and a full
 // leaf gets rid of them (index_entries.cpp). Measured, rows of 100 bytes of which 15 % have to
 // move, in the same time: the primary key grows by 1 %, instead of by half. Where one row is more
-// than a page's portion, of rows of 1 kB and more, the pages take turns.
+// than a page's portion, of rows of 650 bytes and more, the pages take turns.
 //
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #pragma once
@@ -24,7 +24,7 @@ int movers_needed(const PageRows &rows, int unfilled, Size row_space, Size growt
 // How many of a page's rows may leave in one pass, when it has its turn.
 int most_movers(const PageRows &rows);
 
-// It has one in every so many passes.
+// A page has one in every so many passes.
 int turns_of(const PageRows &rows);
 bool has_turn(BlockNumber block, int turns, int pass);
 
