@@ -90,25 +90,57 @@ find_peak() {
     sql "DROP TABLE t"
 }
 
+# A session that is there before the work begins: what it costs to start one is not the contender's.
+open_session() {
+    coproc session { exec psql -X -q -A -t 2>/dev/null; }
+    session_pid=$session_PID
+    background+=("$session_pid")
+    ask "SELECT 1" >/dev/null
+}
+
+# False: the last statement failed.
+ask() { # STATEMENT...
+    local line
+    printf '%s;\n' "$@" >&"${session[1]}"
+    echo '\echo failed: :ERROR' >&"${session[1]}"
+    while read -r line <&"${session[0]}"; do
+        case $line in
+            'failed: false') return 0 ;;
+            'failed: true') return 1 ;;
+        esac
+    done
+    die "the session has gone"
+}
+
+close_session() {
+    echo '\q' >&"${session[1]}"
+    wait "$session_pid" || true
+}
+
 # Sets from and to: when the work began and ended, at the latest after the seconds that it has. How
 # many rows it did a second goes to the notes.
 run_contender() { # LOAD CONTENDER
-    local load=$1 contender=$2 done_rows=$rows limit="SET statement_timeout = '${seconds}s'"
+    local load=$1 contender=$2 done_rows=$rows
     case $contender in
-        update | batches) sql "ALTER TABLE t ADD COLUMN amount_new bigint" ;;
+        alter | update | batches) ask "SET statement_timeout = '${seconds}s'" ;;
+        nothing) ;;
+        *) ask "SET zdm.pace = '$contender'" ;;
+    esac
+    case $contender in
+        update | batches) ask "ALTER TABLE t ADD COLUMN amount_new bigint" ;;
     esac
     from=$(now)
     to=
     case $contender in
         nothing) sleep "$seconds" ;;
-        alter) sql "$limit" -c "ALTER TABLE t ALTER COLUMN amount TYPE bigint" 2>/dev/null || done_rows=0 ;;
-        update) sql "$limit" -c "UPDATE t SET amount_new = amount" 2>/dev/null || done_rows=0 ;;
-        batches) sql "$limit" -c "CALL fill_in_batches()" 2>/dev/null ||
+        alter) ask "ALTER TABLE t ALTER COLUMN amount TYPE bigint" || done_rows=0 ;;
+        update) ask "UPDATE t SET amount_new = amount" || done_rows=0 ;;
+        batches) ask "CALL fill_in_batches()" ||
             done_rows=$(sql "SELECT count(*) FROM t WHERE amount_new IS NOT NULL") ;;
         *)
-            sql "SET zdm.pace = '$contender'" -c "SELECT zdm.change_type('t', 'amount', 'bigint')" >/dev/null
+            ask "SELECT zdm.change_type('t', 'amount', 'bigint')" || die "the migration was refused"
             # One session that waits: a new one for every look would be a load of its own.
-            sql "CALL zdm.wait('$migration', 'verify', $seconds)" 2>/dev/null || true
+            ask "CALL zdm.wait('$migration', 'verify', $seconds)" || true
             to=$(now)
             done_rows=$(sql "SELECT coalesce(sum(c.rows_done), 0) FROM zdm.scan c JOIN zdm.migration m ON m.id = c.migration
                               WHERE c.kind = 'backfill' AND m.phase <> 'done'")
@@ -165,10 +197,12 @@ measure() { # LOAD CONTENDER
     local p50 p99 stall failures
     create_table
     begin_load "$1" "$2"
+    open_session
     local before=$(now)
     sleep "$seconds_before"
     local began=$(now)
     run_contender "$1" "$2"
+    close_session
     ended=$to
     sleep 2
     stop_load
