@@ -2,7 +2,6 @@
 #include "hot/dead_entries.hpp"
 
 #include "hot/breath.hpp"
-#include "hot/fill_page.hpp"
 
 extern "C" {
 #include "access/genam.h"

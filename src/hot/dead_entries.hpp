@@ -15,6 +15,8 @@
 // Hot path: no exceptions, no destructors, longjmp may pass.
 #pragma once
 
+#include "hot/page_progress.hpp"
+
 extern "C" {
 #include "postgres.h"
 
@@ -25,8 +27,6 @@ extern "C" {
 }
 
 namespace zdm {
-
-struct PageProgress;
 
 // Where a window's are: an index and the lowest of the keys. Lives as long as the backfill.
 struct DeadEntries {

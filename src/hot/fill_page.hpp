@@ -6,6 +6,7 @@
 
 #include "hot/dead_entries.hpp"
 #include "hot/index_entries.hpp"
+#include "hot/page_progress.hpp"
 #include "hot/spare_room.hpp"
 #include "hot/sync_program.hpp"
 
@@ -57,22 +58,6 @@ void fill_box_close(FillBox *box);
 
 // Before the first row leaves a page of a window: how much room its pages have.
 void survey_room(FillBox *box, BlockNumber start, BlockNumber end);
-
-enum class PageState : uint8 {
-    to_do,
-    busy,  // all done, but for rows that somebody was writing
-    done,
-};
-
-struct PageProgress {
-    TransactionId moved_by;  // the last to move rows elsewhere whose old index entries are unmarked
-    TransactionId waits_for;  // what the page can be pruned of next, when it last had no room
-    OffsetNumber next;        // rows below it have been looked at
-    bool any_busy;            // of those
-    uint8 turns;              // > 0: it waits for the one in so many passes in which rows may leave
-    uint8 pruned_in_vain;     // times in a row that it was pruned and still had no room
-    PageState state;
-};
 
 // A page without room gets some by moving a few of its rows out. move_out: move whatever does not
 // fit.
