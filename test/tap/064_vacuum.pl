@@ -55,6 +55,16 @@ for my $table ('narrow', 'wide') {
     value(qq{CALL zdm.wait('$table', 'aborted', 60)});
 }
 
+# --- Two workers: what one has moved the other still sees for a while.
+value(q{VACUUM FULL ANALYZE wide});
+$before = value(q{SELECT pg_indexes_size('wide')});
+value(q{SET zdm.pace = 'full'; SET zdm.max_workers = 2; SELECT zdm.change_type('wide', 'v', 'bigint', name => 'wide2')});
+value(q{CALL zdm.wait('wide2', 'ready', 120)});
+is(value(q{SELECT count(*) FROM zdm.scan s JOIN zdm.migration m ON m.id = s.migration WHERE m.name = 'wide2' AND s.kind = 'backfill' AND rows_moved > 1000}), '2', 'the table was divided');
+cmp_ok(value(qq{SELECT pg_indexes_size('wide') / $before.0}), '<', 1.5, 'the index has not doubled');
+value(q{SELECT zdm.abort('wide2')});
+value(q{CALL zdm.wait('wide2', 'aborted', 60)});
+
 # --- Somebody reads the index and stays where he is: VACUUM, which has rows to remove that were dead before he came,
 # waits for him. Who waits for the table does not.
 value('DELETE FROM t WHERE id % 10 = 0');
