@@ -96,13 +96,12 @@ struct ZdmBackfill {
     BlockNumber prefetched;  // positions below it
     int fruitless;           // passes in a row that found work and could do none
     instr_time fruitless_since;
-    int64 pass_rows;       // written in this pass
-    int64 pass_rows_hot;   // of those, in place, where room had to come free first
-    bool any_awaits_turn;  // of its pages
-    bool stuck;            // a window had to be moved out: an old snapshot exists
-    PageProgress *pages;   // of the window
-    int64 pass_us;         // time that this pass has taken
-    double index_us;       // that a mover's index entries take
+    int64 pass_rows;      // written in this pass
+    int64 pass_rows_hot;  // of those, in place, where room had to come free first
+    bool stuck;           // a window had to be moved out: an old snapshot exists
+    PageProgress *pages;  // of the window
+    int64 pass_us;        // time that this pass has taken
+    double index_us;      // that a mover's index entries take
 
     int busy_count;
     int busy_room;
@@ -137,7 +136,6 @@ bool must_stop(Box *box) {
 void fill(Box *box, BlockNumber block, PageProgress *progress, bool first_visit, bool move_out) {
     const int64 hot = box->fill.rows_hot, moved = box->fill.rows_moved;
     fill_page(&box->fill, block, progress, first_visit, move_out);
-    box->backfill->any_awaits_turn = box->backfill->any_awaits_turn || box->fill.any_awaits_turn;
     box->backfill->pass_rows += box->fill.rows_hot - hot + box->fill.rows_moved - moved;
     if (!first_visit && !move_out) box->backfill->pass_rows_hot += box->fill.rows_hot - hot;
 }
@@ -167,7 +165,6 @@ void begin_window(ZdmBackfill *backfill) {
     backfill->fruitless = 0;
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
-    backfill->any_awaits_turn = false;
     backfill->pass_us = 0;
     memset(backfill->pages, 0, sizeof(PageProgress) * backfill->window_pages);
     dead_entries_forget(&backfill->dead_entries);
@@ -213,8 +210,8 @@ void enlarge_window(ZdmBackfill *backfill, double times, int windows) {
 // See the top: a first pass is meant to last about a box, but as long as other snapshots live. One
 // after which pages await their turn has done little of the work; and the smaller their window is,
 // the sooner the next can use the room that is left on them.
-void adapt_window(ZdmBackfill *backfill, int64 budget_us) {
-    if (backfill->any_awaits_turn)
+void adapt_window(ZdmBackfill *backfill, int64 budget_us, bool awaits_turn) {
+    if (awaits_turn)
         backfill->window_pages = window_of_turns;
     else if (backfill->pass_us > budget_us)
         backfill->window_pages = Max(smallest_window, backfill->window_pages * 3 / 4);
@@ -222,10 +219,10 @@ void adapt_window(ZdmBackfill *backfill, int64 budget_us) {
         enlarge_window(backfill, 1.5, least_windows);
 }
 
-void note_fruit(Box *box, bool left) {
+void note_fruit(Box *box, bool left, bool awaits_turn) {
     ZdmBackfill *backfill = box->backfill;
     if (backfill->pass_rows_hot > 0) backfill->stuck = false;
-    if (!left || backfill->pass_rows > 0 || backfill->any_awaits_turn) {
+    if (!left || backfill->pass_rows > 0 || awaits_turn) {
         backfill->fruitless = 0;
         return;
     }
@@ -241,16 +238,16 @@ void note_fruit(Box *box, bool left) {
 void end_pass(Box *box) {
     ZdmBackfill *backfill = box->backfill;
     const int pages = backfill->window_end - backfill->window_start;
-    bool left = false, busy = false;
+    bool left = false, busy = false, awaits_turn = false;
     for (int i = 0; i < pages; i++) {
         left = left || backfill->pages[i].state == PageState::to_do;
         busy = busy || backfill->pages[i].state == PageState::busy;
+        awaits_turn = awaits_turn || backfill->pages[i].turns > 0;
     }
-    if (backfill->pass == 0) adapt_window(backfill, box->budget_us);
-    note_fruit(box, left);
+    if (backfill->pass == 0) adapt_window(backfill, box->budget_us, awaits_turn);
+    note_fruit(box, left, awaits_turn);
     backfill->pass_rows = 0;
     backfill->pass_rows_hot = 0;
-    backfill->any_awaits_turn = false;
     backfill->pass_us = 0;
     backfill->pass++;
     backfill->next = backfill->window_start;

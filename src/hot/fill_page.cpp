@@ -184,10 +184,10 @@ int movers_in_turn(const FillBox *box, Buffer buffer, const PageRows &rows,
     return 0;
 }
 
-// How many rows leave the page in this visit, if no room may come otherwise.
+// How many rows leave the page in this visit. may_wait: none where room may come without that.
 int movers_of(FillBox *box, Buffer buffer, const PageRows &rows, Size row_space, Size growth,
-              bool ask_for_room, PageProgress *progress) {
-    if (!ask_for_room && room_may_come(rows)) return 0;
+              bool may_wait, PageProgress *progress) {
+    if (may_wait && room_may_come(rows)) return 0;
     const int needed = movers_needed(rows, unfilled_rows(box, buffer, rows), row_space, growth);
     return needed > 0 ? Min(needed, movers_in_turn(box, buffer, rows, progress)) : 0;
 }
@@ -299,12 +299,13 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         progress->any_busy = false;
     }
     progress->state = PageState::to_do;
-    const bool in_turn = progress->turns > 0;
-    if (in_turn && !move_out && !has_turn(block, progress->turns, box->pass)) {
+    const bool awaited_turn = progress->turns > 0;
+    if (awaited_turn && !move_out && !has_turn(block, progress->turns, box->pass)) {
         box->any_awaits_turn = true;
         return;
     }
     progress->turns = 0;
+    const bool may_wait = !first_visit && !awaited_turn;
     Buffer buffer = ReadBuffer(box->relation, block);
     PageRows rows;
     heap_page_prune_opt(box->relation, buffer);
@@ -322,8 +323,7 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         const Size growth = growth_of(&tuple, space);
         if (movers < 0)
             movers = move_out ? rows.count
-                              : movers_of(box, buffer, rows, space, growth, first_visit || in_turn,
-                                          progress);
+                              : movers_of(box, buffer, rows, space, growth, may_wait, progress);
         const bool fits =
             rows.free_space + sizeof(ItemIdData) >= space && rows.free_line_pointers > 0;
         if (!fits && movers == 0 && !killed &&
@@ -353,16 +353,14 @@ void fill_page(FillBox *box, BlockNumber block, PageProgress *progress, bool fir
         }
         killed = true;
         progress->pruned_in_vain = 0;
-        progress->turns = 0;  // the next visit has something to prune
     }
     ExecClearTuple(box->row);
     MemoryContextSwitchTo(caller);
     MemoryContextReset(box->page_memory);
     ReleaseBuffer(buffer);
-    if (!full) {
-        progress->state = progress->any_busy ? PageState::busy : PageState::done;
-        progress->turns = 0;
-    }
+    if (!full) progress->state = progress->any_busy ? PageState::busy : PageState::done;
+    // What was killed can be pruned in the next visit, which need not wait for a turn.
+    if (!full || killed) progress->turns = 0;
     if (progress->turns > 0) box->any_awaits_turn = true;
 }
 

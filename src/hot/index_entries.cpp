@@ -91,6 +91,15 @@ bool in_order_of_rows(const Entry *entries, int count) {
     return Max(up, down) >= least_in_order * (count - 1);
 }
 
+// The entries that these rows leave behind.
+void note_left(DeadEntries *dead, Relation index, const Entry *entries, int count) {
+    if (dead == nullptr || index->rd_rel->relam != BTREE_AM_OID) return;
+    if (!in_order_of_rows(entries, count)) return;
+    // A few that are out of order may come first.
+    const Entry *first = &entries[count / 256];
+    dead_entries_note(dead, index, first->values, first->nulls);
+}
+
 void index_rows(const MovedRows *moved, Relation heap, Relation index, IndexInfo *info,
                 EState *estate, TupleTableSlot *slot, bool check) {
     ExprContext *econtext = GetPerTupleExprContext(estate);
@@ -116,12 +125,7 @@ void index_rows(const MovedRows *moved, Relation heap, Relation index, IndexInfo
     }
     sort_entries(index, entries, count);
     // A key over a column that is filled was another one before.
-    if (moved->dead != nullptr && !check && index->rd_rel->relam == BTREE_AM_OID &&
-        in_order_of_rows(entries, count)) {
-        // A few that are out of order may come first.
-        const Entry *first = &entries[count / 256];
-        dead_entries_note(moved->dead, index, first->values, first->nulls);
-    }
+    if (!check) note_left(moved->dead, index, entries, count);
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
         breathe(Rest::shortest);
