@@ -52,9 +52,7 @@ static void connect_to(Oid database, const char *application_name) {
     set_session("default_transaction_read_only", "off");
     set_session("row_security", "on");
     set_session("session_replication_role", "origin");
-    /* Whoever waits longest for us is not kept waiting by the detector: it is us who steps aside,
-     * and an autovacuum in our way is cancelled as for anybody who waits (ProcSleep). */
-    set_session("deadlock_timeout", "20ms");
+    set_session("deadlock_timeout", ZDM_DEADLOCK_TIMEOUT);
     set_session("jit", "off"); /* as spi.c pins it */
     set_session("lock_timeout", "0");
     set_session("plan_cache_mode", "auto"); /* as spi.c asks for it */

@@ -95,12 +95,41 @@ double zdm_random(void); /* 0..1, for jitter */
 
 /* Locks the relations in the order given, queueing at most timeout_ms in all. 55P03 in time-out. */
 ErrorData *zdm_lock_relations(int count, const uint32_t *relations, int mode, double timeout_ms);
+#define ZDM_ACCESS_SHARE 1
 #define ZDM_ROW_SHARE 2
 #define ZDM_ROW_EXCLUSIVE 3
 #define ZDM_SHARE_UPDATE_EXCLUSIVE 4
 #define ZDM_SHARE 5
 #define ZDM_SHARE_ROW_EXCLUSIVE 6
 #define ZDM_ACCESS_EXCLUSIVE 8
+
+const char *zdm_lock_mode_name(int mode);
+
+/* session_lock.c: for a statement that manages transactions itself; the lock is there before and
+ * outlives them all. In a transaction, queueing at most timeout_ms: 55P03 after that. The abort of
+ * any transaction releases it too. */
+ErrorData *zdm_lock_for_session(uint32_t relation, int mode, int timeout_ms);
+ErrorData *zdm_unlock_for_session(uint32_t relation, int mode);
+
+/* give_way.c. What this session's statement has on a relation while it runs. */
+typedef struct ZdmHeld {
+    uint32_t relation;
+    int mode;
+} ZdmHeld;
+typedef struct ZdmWaiter {
+    int pid; /* 0: nobody */
+    uint32_t relation;
+    int mode;
+} ZdmWaiter;
+/* Until the end it is cancelled (57014) for anybody who has waited that long, or half as long as
+ * takes the deadlock detector, for a lock that it keeps from him. A VACUUM waits on: it is in no
+ * deadlock, and nobody queues behind it. The deadlock_timeout is the server's meanwhile. */
+ErrorData *zdm_give_way_begin(int count, const ZdmHeld *held, int patience_ms);
+/* Whom it was cancelled for. */
+ErrorData *zdm_give_way_end(ZdmWaiter *to);
+/* The worker's own: whoever waits longest for us is not kept waiting by the detector, it is us who
+ * steps aside, and an autovacuum in our way is cancelled as for anybody who waits (ProcSleep). */
+#define ZDM_DEADLOCK_TIMEOUT "20ms"
 
 /* claim.c: what one process of a database has for itself until it releases it or ends. Never waits;
  * claiming again what one has is nothing. The view zdm.claim shows them. */
@@ -178,7 +207,7 @@ ErrorData *zdm_column_set_label(uint32_t relation, int column, const char *provi
  * anybody waits for a lock on the relation. duty: share of the time that it may take; beside
  * others it lets them through at a duty of 1 too. */
 ErrorData *zdm_vacuum_begin(uint32_t relation, double duty, bool beside_others, bool *locked);
-ErrorData *zdm_vacuum_end(void);
+ErrorData *zdm_vacuum_end(uint32_t relation);
 
 /* latency.c: how long clients' transactions take, with and without a pass beside them.
  * Nothing is measured, and nobody conducts, without shared_preload_libraries.

@@ -4,31 +4,11 @@
  */
 #include "pg/guard.h"
 
-#include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/guc.h"
-#include "utils/timeout.h"
 
-#include "pg/version.h"
-
-static const int look_every_ms = 10;
-
-/* Ours, held for the session while VACUUM runs; so the server keeps its place in memory. */
-static LOCKTAG tag;
-static LOCK *volatile watched = NULL;
-static volatile sig_atomic_t gave_way = false;
-static TimeoutId watch = MAX_TIMEOUTS;
-
-/* In a signal handler: one word of shared memory is read, no lock taken. */
-static void look_for_waiters(void) {
-    LOCK *lock = watched;
-
-    if (lock == NULL || gave_way || lock->waitMask == 0) return;
-    gave_way = true;
-    QueryCancelPending = true;
-    InterruptPending = true;
-}
+#include "pg/give_way.h"
+#include "pg/session_lock.h"
 
 /* A page costs 1 and takes 2.5 us; one that is dirtied takes about five times as long. */
 static const double stretch_cost = 200, stretch_ms = 0.5;
@@ -61,31 +41,19 @@ static void end_pace(void) {
 
 ErrorData *zdm_vacuum_begin(uint32_t relation, double duty, bool beside_others, bool *locked) {
     GUARD_BEGIN();
-    LOCALLOCK *local = NULL;
-
-    SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
-    *locked = zdm_lock_for_session_if_free(&tag, ShareUpdateExclusiveLock, &local);
+    *locked = zdm_session_lock_if_free(relation, ShareUpdateExclusiveLock);
     if (*locked) {
-        if (watch == MAX_TIMEOUTS) watch = RegisterTimeout(USER_TIMEOUT, look_for_waiters);
         pace(duty, beside_others);
-        gave_way = false;
-        watched = local->lock;
-        enable_timeout_every(watch,
-                             TimestampTzPlusMilliseconds(GetCurrentTimestamp(), look_every_ms),
-                             look_every_ms);
+        zdm_watch_waiters(&(ZdmHeld){relation, ShareUpdateExclusiveLock}, 1,
+                          (ZdmGivingWay){0, true});
     }
     GUARD_END();
 }
 
-ErrorData *zdm_vacuum_end(void) {
+ErrorData *zdm_vacuum_end(uint32_t relation) {
     GUARD_BEGIN();
-    disable_timeout(watch, false);
-    watched = NULL;
-    /* VACUUM may have ended before it noticed. */
-    if (gave_way) QueryCancelPending = false;
-    /* Where it has failed, the end of its transaction has released this one too. */
-    if (zdm_lock_is_held(&tag, ShareUpdateExclusiveLock))
-        LockRelease(&tag, ShareUpdateExclusiveLock, true);
+    zdm_watch_no_more();
+    zdm_session_unlock(relation, ShareUpdateExclusiveLock);
     end_pace();
     GUARD_END();
 }

@@ -199,16 +199,6 @@ static inline bool zdm_can_set_role(Oid member, Oid role) {
 
 #include "storage/lock.h"
 
-/* 18 logs locks that were not available, where asked to. */
-static inline bool zdm_lock_for_session_if_free(const LOCKTAG *tag, LOCKMODE mode,
-                                                LOCALLOCK **local) {
-#if PG_VERSION_NUM >= 180000
-    return LockAcquireExtended(tag, mode, true, true, true, local, false) != LOCKACQUIRE_NOT_AVAIL;
-#else
-    return LockAcquireExtended(tag, mode, true, true, true, local) != LOCKACQUIRE_NOT_AVAIL;
-#endif
-}
-
 /* 17 may count stronger modes too. */
 static inline bool zdm_lock_is_held(const LOCKTAG *tag, LOCKMODE mode) {
 #if PG_VERSION_NUM >= 170000

@@ -9,7 +9,6 @@
 #include "state/discrepancy.hpp"
 #include "state/index.hpp"
 #include "step/disk_room.hpp"
-#include "step/interruptible.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/partition.hpp"
@@ -20,10 +19,6 @@
 
 namespace zdm {
 namespace {
-
-std::string drop_text(const Index &index) {
-    return fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index.quoted);
-}
 
 class BuildIndex final : public StepKind {
   public:
@@ -41,7 +36,7 @@ class BuildIndex final : public StepKind {
             create_sql =
                 index_text(step.sql, table_of(turn, step), step.object, IndexBuild::concurrently);
         });
-        if (index && !index->valid) run_utility(drop_text(*index));
+        if (index && !index->valid) drop_index(turn, *index);
         if (!create_sql.empty() && !(index && index->valid)) {
             const Outcome room = room_for_index(turn, step, table_of(turn, step), create_sql);
             if (!room.is_done()) return room;
@@ -63,12 +58,11 @@ class BuildIndex final : public StepKind {
   private:
     static void build(Turn &turn, const Step &step, const std::string &create_sql) {
         try {
-            interruptible(turn, [&] {
-                run_utility(create_sql);
-                return true;
-            });
+            run_utility_on(turn, {table_of(turn, step)}, ZDM_SHARE_UPDATE_EXCLUSIVE, create_sql);
         } catch (Error &error) {
-            if (error.sqlstate() == "57P01") throw;
+            // Shut down; or others have the table now.
+            if (error.sqlstate() == "57P01" || error.sqlstate() == sqlstate::lock_not_available)
+                throw;
             drop_ours(turn, step);
             if (error.sqlstate() == "23505") raise_duplicates(turn, table_of(turn, step), step.sql);
             throw;
@@ -78,7 +72,7 @@ class BuildIndex final : public StepKind {
     static void drop_ours(Turn &turn, const Step &step) {
         std::optional<Index> index;
         in_turn(turn, [&] { index = find_index(table_of(turn, step), step.object); });
-        if (index) run_utility(drop_text(*index));
+        if (index) drop_index(turn, *index);
     }
 } const build_index;
 

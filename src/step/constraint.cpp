@@ -3,6 +3,7 @@
 // blocks nobody.
 #include "carry/carrier.hpp"
 #include "step/lock.hpp"
+#include "step/pass.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -60,13 +61,20 @@ class ValidateConstraint final : public StepKind {
     const char *name() const override { return "validate_constraint"; }
 
     Outcome run(Turn &turn, const Step &step) const override {
-        return under_lock(turn, step, ZDM_SHARE_UPDATE_EXCLUSIVE, [&] {
+        LockRequest request;
+        request.mode = ZDM_SHARE_UPDATE_EXCLUSIVE;
+        request.takes_long = true;
+        note_slowness(turn, fmt::format("reads every row of {} for constraint {}",
+                                        turn.migration.relation_name, Identifier(step.object)));
+        const Outcome outcome = under_lock_on(turn, step, request, [&] {
             const Rows rows = constraint_of(turn, step);
             if (rows.empty() && !has_table(turn.migration, turn.migration.relation))
                 return Outcome::finished();
             if (rows.empty() || !rows.boolean(0, 0)) evaluate(step.sql, turn.migration.evaluation);
             return Outcome::finished();
         });
+        if (outcome.is_done()) note_slowness(turn, "");
+        return outcome;
     }
 } const validate_constraint;
 

@@ -133,15 +133,14 @@ class GuardGenerated final : public StepKind {
         if (!built.is_done()) return built;
         Violations differing;
         Carried carried;
-        std::string drop_sql;
+        std::optional<Index> guard;
         in_turn(turn, [&] {
             carried = carried_of(turn.migration, step);
             differing = differing_rows(turn, step, carried);
-            if (const auto guard = find_index(table_of(turn, step), step.object))
-                drop_sql = fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", guard->quoted);
+            guard = find_index(table_of(turn, step), step.object);
         });
         if (differing.count == 0) return built;
-        if (!drop_sql.empty()) run_utility(drop_sql);
+        if (guard) drop_index(turn, *guard);
         raise_differing(turn, carried, differing);
     }
 } const guard_generated;

@@ -22,13 +22,9 @@ std::optional<Index> index_here(Turn &turn, const std::string &name) {
     return index;
 }
 
-void drop_index_now(const Index &index) {
-    run_utility(fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index.quoted));
-}
-
 void drop_half_built(Turn &turn, const std::string &name) {
     const auto index = index_here(turn, name);
-    if (index && !index->valid) drop_index_now(*index);
+    if (index && !index->valid) drop_index(turn, *index);
 }
 
 Outcome finish(Turn &turn, const Step &step) {
@@ -51,9 +47,13 @@ class CreateIndex final : public StepKind {
                           fmt::format("builds index {}, after all older transactions have ended",
                                       Identifier(step.object)));
             try {
-                run_utility(step.sql);
+                run_utility_on(turn, {turn.migration.relation}, ZDM_SHARE_UPDATE_EXCLUSIVE,
+                               step.sql);
             } catch (Error &error) {
-                if (error.sqlstate() != "57P01") drop_half_built(turn, step.object);
+                // Shut down; or others have the table now.
+                if (error.sqlstate() == "57P01" || error.sqlstate() == sqlstate::lock_not_available)
+                    throw;
+                drop_half_built(turn, step.object);
                 if (error.sqlstate() == "23505" && makes_unique_index(step.sql))
                     raise_duplicates(turn, turn.migration.relation, step.sql);
                 throw;
@@ -73,7 +73,7 @@ class DropIndex final : public StepKind {
         // By the schema of now: IF EXISTS says nothing where the table has been moved. One that is
         // not this table's is a partition's, or gone.
         if (const auto index = index_here(turn, step.object))
-            drop_index_now(*index);
+            drop_index(turn, *index);
         else
             run_utility(step.sql);
         return finish(turn, step);

@@ -8,7 +8,6 @@
 #include "state/discrepancy.hpp"
 #include "state/index.hpp"
 #include "state/names.hpp"
-#include "step/interruptible.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/public_text.hpp"
@@ -173,18 +172,15 @@ class ProveConstraint final : public StepKind {
         LockRequest request;
         in_turn(turn, [&] { request.relations = with_partitions({turn.migration.relation}); });
         request.mode = ZDM_SHARE_UPDATE_EXCLUSIVE;
-        request.hold = false;
-        const auto body = [&] {
-            if (constraint.referenced != 0)
-                check(zdm_lock_relations(1, &constraint.referenced, ZDM_ROW_SHARE,
-                                         turn.settings.lock_timeout_ms));
+        request.takes_long = true;
+        request.referenced = constraint.referenced;
+        return under_lock_on(turn, step, request, [&] {
             if (!constraint.valid)
                 evaluate(present(turn, step.sql, " VALIDATE CONSTRAINT "),
                          turn.migration.evaluation);
             resolve_discrepancies(turn.migration);
             return Outcome::finished();
-        };
-        return interruptible(turn, [&] { return under_lock_on(turn, step, request, body); });
+        });
     }
 
     // The owner need not be allowed to read the table that a key refers to, nor to see every row of

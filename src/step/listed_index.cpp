@@ -41,19 +41,16 @@ class KeepIndexDefinition final : public StepKind {
         note_slowness(turn, fmt::format("builds index {} again, after all older transactions have "
                                         "ended",
                                         Identifier(step.object)));
-        if (half_built && !half_built->valid) drop(*half_built);
-        if (!half_built || !half_built->valid) run_utility(create_sql);
-        if (index) drop(*index);
+        if (half_built && !half_built->valid) drop_index(turn, *half_built);
+        if (!half_built || !half_built->valid)
+            run_utility_on(turn, {turn.migration.relation}, ZDM_SHARE_UPDATE_EXCLUSIVE, create_sql);
+        if (index) drop_index(turn, *index);
         return give_name(turn, step);
     }
 
   private:
     static std::string shadow(const Turn &turn, const Step &step) {
         return new_object_name(turn.migration.id, step.object);
-    }
-
-    static void drop(const Index &index) {
-        run_utility(fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index.quoted));
     }
 
     static Outcome give_name(Turn &turn, const Step &step) {
@@ -79,12 +76,7 @@ class DropListedIndex final : public StepKind {
     Outcome run(Turn &turn, const Step &step) const override {
         std::optional<Index> index;
         in_turn(turn, [&] { index = find_index(step.related); });
-        if (index) {
-            note_slowness(turn, fmt::format("drops index {}, after all transactions that use its "
-                                            "table have ended",
-                                            index->quoted));
-            run_utility(fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index->quoted));
-        }
+        if (index) drop_index(turn, *index);
         in_turn(turn, [&] {
             set_step_state(turn.migration, step, "done");
             set_phase(turn.migration, Phase::done);

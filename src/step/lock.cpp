@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "state/carried.hpp"
+#include "step/giving_way.hpp"
+#include "step/interruptible.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -98,7 +100,7 @@ int64_t retry_pause_ms(int attempts) {
     return static_cast<int64_t>(static_cast<double>(pause) * (0.75 + zdm_random() / 2));
 }
 
-std::string table_holder(uint32_t relation) {
+std::string table_holder(uint32_t relation, int mode) {
     std::vector<uint32_t> relations = query(
                                           R"(WITH RECURSIVE part (oid) AS (
                SELECT $1::oid
@@ -107,7 +109,7 @@ std::string table_holder(uint32_t relation) {
            SELECT oid FROM part)",
                                           {relation})
                                           .oids();
-    return holder(relations, ZDM_ROW_EXCLUSIVE, 0);
+    return holder(relations, mode, 0);
 }
 
 std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables) {
@@ -123,10 +125,29 @@ std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables) {
 
 namespace {
 
-using FindRelations = std::function<std::vector<uint32_t>()>;
+std::vector<uint32_t> relations_of(const Turn &turn, const Step &step, const LockRequest &request) {
+    if (request.relations.empty()) return relations_of(turn.migration, step);
+    auto relations = request.relations;
+    std::sort(relations.begin(), relations.end());
+    return relations;
+}
+
+void lock_referenced(const Turn &turn, const LockRequest &request) {
+    if (request.referenced == 0) return;
+    check(zdm_lock_relations(1, &request.referenced, ZDM_ROW_SHARE, turn.settings.lock_timeout_ms));
+}
+
+// While others stand behind what takes long.
+Outcome giving_way_to_others(const Turn &turn, const LockRequest &request,
+                             const std::vector<uint32_t> &relations,
+                             const std::function<Outcome()> &body) {
+    auto held = held_on(relations, request.mode);
+    for (auto &one : held_on({request.referenced}, ZDM_ROW_SHARE)) held.push_back(std::move(one));
+    return giving_way(turn, held, body);
+}
 
 Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
-                    const FindRelations &find_relations, const std::function<Outcome()> &body) {
+                    const std::function<Outcome()> &body) {
     const auto &migration = turn.migration;
     const int mode = request.mode;
     Outcome outcome;
@@ -134,14 +155,14 @@ Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
     std::vector<uint32_t> relations;
     try {
         in_turn(turn, [&] {
-            relations = find_relations();
+            relations = relations_of(turn, step, request);
             const std::string blocker = holder(relations, mode, old_transaction_seconds);
             if (!blocker.empty()) {
                 outcome = Outcome::wait(fmt::format("waits for a lock: {}", blocker),
                                         std::max<int64_t>(retry_pause_ms(step.attempts), 250));
                 return;
             }
-            if (request.hold) hold_migration(migration);
+            if (!request.takes_long) hold_migration(migration);
             // The lock is held until the commit ends, which so waits for no disk and no synchronous
             // standby. What others write on top of it comes later in the WAL: none of that can
             // outlive a crash that takes this back. The times' commit below is an ordinary one.
@@ -155,7 +176,9 @@ Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
                 // Nor does it queue for anything else that it finds out it needs.
                 query(fmt::format("SET LOCAL lock_timeout = {}",
                                   std::max(turn.settings.lock_timeout_ms, 1)));
-                outcome = body();
+                lock_referenced(turn, request);
+                outcome = request.takes_long ? giving_way_to_others(turn, request, relations, body)
+                                             : body();
             }
             if (outcome.is_done()) set_step_state(migration, step, request.final_state);
         });
@@ -163,6 +186,8 @@ Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
         const bool lock_lost =
             error.sqlstate() == sqlstate::lock_not_available || error.sqlstate() == "40P01";
         if (!lock_lost || asked_ms == 0) throw;
+        if (locked_ms > 0 && error.is_own())
+            return Outcome::wait(error.what(), retry_pause_ms(step.attempts));
         // Found out afterwards, when nobody queues behind us any more.
         in_turn(turn, [&] {
             const std::string blocker = holder(relations, mode, 0);
@@ -192,20 +217,13 @@ Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<O
     LockRequest request;
     request.mode = mode;
     request.final_state = final_state;
-    return lock_and_do(
-        turn, step, request, [&] { return relations_of(turn.migration, step); }, body);
+    return under_lock_on(turn, step, request, body);
 }
 
 Outcome under_lock_on(Turn &turn, const Step &step, const LockRequest &request,
                       const std::function<Outcome()> &body) {
-    return lock_and_do(
-        turn, step, request,
-        [&] {
-            auto relations = request.relations;
-            std::sort(relations.begin(), relations.end());
-            return relations;
-        },
-        body);
+    if (!request.takes_long) return lock_and_do(turn, step, request, body);
+    return interruptible(turn, [&] { return lock_and_do(turn, step, request, body); });
 }
 
 }  // namespace zdm

@@ -20,20 +20,21 @@ namespace zdm {
 Outcome under_lock(Turn &turn, const Step &step, int mode, const std::function<Outcome()> &body,
                    const std::string &final_state = "done");
 
-// The same for relations that the step names itself (indexes too).
 struct LockRequest {
-    std::vector<uint32_t> relations;
+    std::vector<uint32_t> relations;  // indexes too; empty: those of the step
     int mode = ZDM_ACCESS_EXCLUSIVE;
     std::string final_state = "done";
-    // False where body takes long: the migration's row is not held, so that callers can steer.
-    bool hold = true;
+    // body reads every row. So the migration's row is not held, for callers to steer; an abort
+    // cancels body (step/interruptible.hpp), and it gives way (step/giving_way.hpp).
+    bool takes_long = false;
+    uint32_t referenced = 0;  // by a foreign key that is proved: ROW SHARE, after the others
 };
 Outcome under_lock_on(Turn &turn, const Step &step, const LockRequest &request,
                       const std::function<Outcome()> &body);
 
-// Who holds a table (or a partition of it) so that others may not write to it, in words; "" =
-// nobody any more. Asks for no lock itself.
-std::string table_holder(uint32_t relation);
+// Who holds a table (or a partition of it) so that others may not lock it in that mode, in words;
+// "" = nobody any more. Asks for no lock itself.
+std::string table_holder(uint32_t relation, int mode);
 
 // With its partitions, by OID.
 std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables);

@@ -40,6 +40,15 @@ Outcome drop(Turn &turn, const Step &step, const std::string &final_state) {
     });
 }
 
+std::vector<uint32_t> all_tables(Turn &turn) {
+    std::vector<uint32_t> tables;
+    in_turn(turn, [&] {
+        for (const auto &seen : on_each_table(turn.migration)) tables.push_back(seen.relation);
+        tables = with_partitions(tables);
+    });
+    return tables;
+}
+
 // What is to be created, as the survey has recorded it.
 Carried recorded(const Migration &migration, const Step &step) {
     for (const auto &carried : load_carried(migration))
@@ -77,11 +86,7 @@ class CreateMaterializedView final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         LockRequest request;
-        in_turn(turn, [&] {
-            std::vector<uint32_t> tables;
-            for (const auto &seen : on_each_table(turn.migration)) tables.push_back(seen.relation);
-            request.relations = with_partitions(tables);
-        });
+        request.relations = all_tables(turn);
         return under_lock_on(turn, step, request, [&] {
             if (!exists(step.object)) create(turn.migration, recorded(turn.migration, step));
             return Outcome::finished();
@@ -96,7 +101,7 @@ class Refresh final : public StepKind {
     const char *name() const override { return "refresh"; }
 
     Outcome run(Turn &turn, const Step &step) const override {
-        run_utility(step.sql);
+        run_utility_on(turn, all_tables(turn), ZDM_ACCESS_SHARE, step.sql);
         run_utility(fmt::format("ANALYZE {}", step.object));
         in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
         return Outcome::finished();

@@ -2,6 +2,8 @@
 
 #include "carry/carrier.hpp"
 #include "state/names.hpp"
+#include "step/giving_way.hpp"
+#include "step/lock.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -17,10 +19,12 @@ Outcome prove_not_null_again(Turn &turn, const Step &step, const std::string &co
     const Identifier name(present);
     in_turn(turn, [&] {
         table = carry_scope(turn.migration, turn.mapping).table;
+        const auto held = held_on(with_partitions({turn.migration.relation}), ZDM_ACCESS_SHARE);
         OwnerScope as_owner(turn.migration.owner);
-        const int64_t count =
-            query(fmt::format("SELECT count(*) FROM {} WHERE {} IS NULL", table, name))
+        const int64_t count = giving_way(turn, held, [&] {
+            return query(fmt::format("SELECT count(*) FROM {} WHERE {} IS NULL", table, name))
                 .integer(0, 0);
+        });
         if (count > 0)
             raise(sqlstate::discrepancies, {},
                   "{} cannot be reverted: {} row{} written since cutover ha{} no value in {}, "

@@ -63,7 +63,8 @@ class SplitBackfill final : public StepKind {
                                  other_backfill_pause_ms);
         if (scan) return copy(turn, *scan, split, step.attempts);
         // The application reads the part from cutover on; the planner must know it by then.
-        run_utility(fmt::format("ANALYZE {}", split.part_table));
+        run_utility_on(turn, {split.part.relation}, ZDM_SHARE_UPDATE_EXCLUSIVE,
+                       fmt::format("ANALYZE {}", split.part_table));
         in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
         return Outcome::finished();
     }

@@ -3,7 +3,6 @@
 #include "core/user.hpp"
 #include "state/index.hpp"
 #include "step/disk_room.hpp"
-#include "step/interruptible.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/split.hpp"
@@ -32,17 +31,13 @@ class BuildPartIndex final : public StepKind {
             create_sql =
                 index_text(step.sql, split.part.relation, step.object, IndexBuild::concurrently);
         });
-        if (index && !index->valid)
-            run_utility(fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index->quoted));
+        if (index && !index->valid) drop_index(turn, *index);
         if (!index || !index->valid) {
             const Outcome room = room_for_index(turn, step, part, create_sql);
             if (!room.is_done()) return room;
             note_slowness(
                 turn, fmt::format("{}, after all older transactions have ended", step.description));
-            interruptible(turn, [&] {
-                run_utility(create_sql);
-                return true;
-            });
+            run_utility_on(turn, {part}, ZDM_SHARE_UPDATE_EXCLUSIVE, create_sql);
         }
         in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
         return Outcome::finished();
@@ -103,14 +98,11 @@ class ProvePartConstraint final : public StepKind {
         });
         note_slowness(turn, step.description);
         request.mode = ZDM_SHARE_UPDATE_EXCLUSIVE;
-        request.hold = false;
-        return interruptible(turn, [&] {
-            return under_lock_on(turn, step, request, [&] {
-                check(zdm_lock_relations(1, &step.related, ZDM_ROW_SHARE,
-                                         turn.settings.lock_timeout_ms));
-                for (const auto &statement : statements) query(statement);
-                return Outcome::finished();
-            });
+        request.takes_long = true;
+        request.referenced = step.related;
+        return under_lock_on(turn, step, request, [&] {
+            for (const auto &statement : statements) query(statement);
+            return Outcome::finished();
         });
     }
 } const prove_part_constraint;

@@ -32,11 +32,11 @@ bool vacuum(const Scan &scan, double duty, bool beside_others) {
                 "VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF, PROCESS_TOAST OFF, PARALLEL 0) {}",
                 table));
     } catch (Error &error) {
-        if (locked) check(zdm_vacuum_end());
+        if (locked) check(zdm_vacuum_end(scan.relation));
         if (error.sqlstate() != "57014") throw;
         return false;
     }
-    if (locked) check(zdm_vacuum_end());
+    if (locked) check(zdm_vacuum_end(scan.relation));
     return locked;
 }
 

@@ -4,6 +4,8 @@
 
 #include "state/discrepancy.hpp"
 #include "state/index.hpp"
+#include "step/giving_way.hpp"
+#include "step/lock.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -38,10 +40,13 @@ std::string row_key(const std::vector<std::string> &columns, const std::string &
 Violations record_violations(Turn &turn, const std::string &select, const std::string &expected) {
     const auto limit = static_cast<size_t>(std::max(turn.settings.verify_limit, 1));
     Rows rows;
+    const auto held = held_on(with_partitions({turn.migration.relation}), ZDM_ACCESS_SHARE);
     {
         OwnerScope as_owner(turn.migration.owner);
-        rows = evaluate(fmt::format("{} ORDER BY key LIMIT {}", select, limit + 1),
-                        turn.migration.evaluation);
+        rows = giving_way(turn, held, [&] {
+            return evaluate(fmt::format("{} ORDER BY key LIMIT {}", select, limit + 1),
+                            turn.migration.evaluation);
+        });
     }
     resolve_discrepancies(turn.migration);
     const size_t stored = std::min(rows.size(), limit);

@@ -91,12 +91,13 @@ int64_t record_failure(const Migration &seen, const Move &move, const Error &err
         if (!now) return;
         if (passes_by_itself(code)) {
             pause_ms = std::max<int64_t>(retry_pause_ms(step.attempts), 100);
-            if (code == sqlstate::lock_not_available) {
-                const std::string holder =
-                    table_holder(step.relation != 0 ? step.relation : seen.relation);
+            if (code == sqlstate::lock_not_available && !error.is_own()) {
+                const std::string holder = table_holder(
+                    step.relation != 0 ? step.relation : seen.relation, ZDM_ROW_EXCLUSIVE);
                 if (!holder.empty()) reason = fmt::format("waits for a lock: {}", holder);
-                pause_ms = std::min(pause_ms, longest_weak_lock_pause_ms);
             }
+            if (code == sqlstate::lock_not_available)
+                pause_ms = std::min(pause_ms, longest_weak_lock_pause_ms);
             set_step_state(*now, step, still_done ? "done" : "waiting", reason);
             report_state(*now, "waiting", reason, code);
         } else {

@@ -1,0 +1,114 @@
+# Statements that take long: an index is built CONCURRENTLY, a constraint is proved. They give way: who waits for a lock
+# that they have gets it in a moment, and they begin again. Else an ANALYZE or an ALTER TABLE would wait for the build and
+# the build, at its end, for that one's snapshot; the application would stand behind DDL that waits for a proof. They
+# queue for a lock no longer than others do, and an abort ends them.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use Fault;
+use Time::HiRes qw(time);
+use Test::More;
+
+start_server("shared_buffers = 128MB");
+value(q{
+    CREATE TABLE t (id integer PRIMARY KEY, v integer NOT NULL DEFAULT 0);
+    INSERT INTO t SELECT g, g % 7 FROM generate_series(1, 20000) g;
+    CREATE FUNCTION slowly(bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN true; END $$;
+    CREATE FUNCTION slowly(integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN true; END $$});
+value('VACUUM ANALYZE t');
+
+# The application: no statement of it waits for two seconds.
+local $ENV{PGOPTIONS} = '-c statement_timeout=2s';
+my $writers = start_writers('beside', "\\set id random(1, 20000)\nUPDATE t SET v = v + 1 WHERE id = :id;\n", '-c', '2', '-R', '50');
+$ENV{PGOPTIONS} = '-c statement_timeout=30s';
+
+sub until_worker
+{
+    my ($does, $what) = @_;
+    until_true("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = zdm.worker_pid() AND $does)", $what);
+    return;
+}
+sub until_build_waits { until_worker(q{wait_event = 'virtualxid' AND query ~ '^(CREATE|DROP) INDEX CONCURRENTLY'}, 'the build to wait, or what is left of the last one'); return; }
+sub gave_way
+{
+    my ($mode, $name) = @_;
+    return value(qq{SELECT count(*) FROM zdm.event WHERE name = '$name' AND detail::text ~ 'gave way to pid [0-9]+, which waited for $mode on public.t, and begins again'});
+}
+sub at_once
+{
+    my ($what, $do) = @_;
+    my $began = time;
+    $do->();
+    cmp_ok(time - $began, '<', 5, "$what has the table in a moment");
+    return;
+}
+
+# --- An index. A snapshot that is older than it keeps the build waiting, as long as we like.
+my $old = hold('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM flushed');
+value(q{SELECT zdm.create_index('CREATE INDEX t_v ON t (v)', 'built')});
+until_build_waits();
+at_once('ANALYZE', sub { value('ANALYZE t') });
+cmp_ok(gave_way('ShareUpdateExclusiveLock', 'built'), '>=', 1, 'status has said for whom the build was given up');
+
+# One that the build waits for, and which then waits for the build: both can go on only if one gives way.
+my $session = hold('BEGIN; UPDATE t SET v = v + 1 WHERE id = 1');
+until_build_waits();
+at_once('ALTER TABLE', sub { let_go($session, 'ALTER TABLE t ADD COLUMN extra integer; COMMIT') });
+cmp_ok(gave_way('AccessExclusiveLock', 'built'), '>=', 1, 'the build was given up for it');
+
+# It has no snapshot, so it is in no deadlock; but the application stands behind it.
+until_build_waits();
+at_once('LOCK TABLE', sub { value('BEGIN; LOCK TABLE t; COMMIT') });
+
+# Nobody stands behind a VACUUM, and the build never waits for it.
+until_build_waits();
+my $given_up = value(q{SELECT count(*) FROM zdm.event WHERE detail::text ~ 'gave way'});
+{
+    local $ENV{PGOPTIONS} = '';
+    $session = { in => "VACUUM t;\n\\q\n", out => '', err => '' };
+    $session->{handle} = IPC::Run::start([ 'psql', '-XAtq', '-d', node()->connstr('postgres') ], '<', \$session->{in}, '>', \$session->{out}, '2>', \$session->{err});
+    $session->{handle}->pump_nb;
+}
+until_true(q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query = 'VACUUM t;' AND wait_event_type = 'Lock')}, 'VACUUM to wait');
+pause(1);
+until_build_waits();
+let_go($old);
+value(q{CALL zdm.wait('built', 'done', 60)});
+$session->{handle}->finish;
+is($session->{err}, '', 'a VACUUM waits for the build and fails not');
+is(value(q{SELECT count(*) FROM zdm.event WHERE detail::text ~ 'gave way'}), $given_up, 'nor is the build given up for it');
+is(value(q{SELECT indisvalid FROM pg_index WHERE indexrelid = 't_v'::regclass}), 't', 'the index is there in the end');
+
+# --- Somebody else has the lock that it needs.
+$session = hold(q{BEGIN; LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE; SELECT 'pid ' || pg_backend_pid()});
+my ($pid) = $session->{out} =~ /^(pid \d+)$/m;
+value(q{SELECT zdm.drop_index('t_v', 'dropped')});
+until_true(qq{SELECT state = 'waiting' AND message ~ 'waits for a lock: $pid holds ShareUpdateExclusiveLock on public.t' FROM zdm.status WHERE name = 'dropped'}, 'its name');
+pass('who has the lock is named');
+until_true(q{SELECT NOT EXISTS (SELECT FROM pg_locks WHERE pid = zdm.worker_pid() AND NOT granted)}, 'the worker to stand in no queue');
+let_go($session);
+value(q{CALL zdm.wait('dropped', 'done', 60)});
+
+# --- A proof reads every row; this one would take minutes.
+value(q{SELECT zdm.add_constraint('t', 'positive', 'CHECK (slowly(id))', 'proved')});
+my $proves = q{query ~ 'VALIDATE CONSTRAINT' OR wait_event = 'PgSleep'};
+until_worker($proves, 'the proof');
+at_once('LOCK TABLE', sub { value('BEGIN; LOCK TABLE t; COMMIT') });
+cmp_ok(gave_way('AccessExclusiveLock', 'proved'), '>=', 1, 'the proof was given up for it');
+until_worker($proves, 'the proof to begin again');
+at_once('abort', sub { value(q{SELECT zdm.abort('proved')}); value(q{CALL zdm.wait('proved', 'aborted', 60)}) });
+
+# And the one of a constraint that a change of type carries along.
+value(q{
+    CREATE TABLE u (id integer PRIMARY KEY, v integer NOT NULL CHECK (slowly(v)));
+    INSERT INTO u SELECT g, g FROM generate_series(1, 1000) g});
+value(q{SELECT zdm.change_type('u', 'v', 'bigint', name => 'changed')});
+my $proof_of_new_side = q{EXISTS (SELECT FROM zdm.status WHERE name = 'changed' AND message ~ '^reads every row of public.u for constraint')};
+until_true($proof_of_new_side, 'the proof');
+at_once('LOCK TABLE', sub { value('BEGIN; LOCK TABLE u; COMMIT') });
+until_true($proof_of_new_side, 'the proof to begin again');
+at_once('abort', sub { value(q{SELECT zdm.abort('changed')}); value(q{CALL zdm.wait('changed', 'aborted', 60)}) });
+
+end_writers($writers);
+finish();
