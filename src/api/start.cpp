@@ -94,7 +94,7 @@ void lock_start(const Table &table) {
         check(zdm_lock_start(table.relation, longest_start_wait_ms));
     } catch (Error &error) {
         const std::string code = error.sqlstate();
-        if (code != sqlstate::lock_not_available && code != "40P01") throw;
+        if (!error.is_lost_lock()) throw;
         raise(code.c_str(), {},
               "zdm: cannot start a migration of {}: another transaction has started one and has "
               "neither committed nor rolled back; try again when it has",

@@ -30,6 +30,8 @@ constexpr auto invalid_parameter = "22023";
 constexpr auto read_only = "25006";
 constexpr auto lock_not_available = "55P03";
 constexpr auto query_canceled = "57014";
+constexpr auto deadlock_detected = "40P01";
+constexpr auto shut_down = "57P01";
 }  // namespace sqlstate
 
 class Error : public std::exception {
@@ -44,6 +46,10 @@ class Error : public std::exception {
     std::string sqlstate() const { return zdm_error_sqlstate(data_); }
     std::string format() const { return zdm_error_format(data_); }
     bool is_own() const { return zdm_error_is_own(data_); }
+    bool is_lost_lock() const {
+        return sqlstate() == sqlstate::lock_not_available ||
+               sqlstate() == sqlstate::deadlock_detected;
+    }
     bool has_place() const { return zdm_error_has_place(data_); }
 
     // Gives the ErrorData away, to C code that will raise and free it.

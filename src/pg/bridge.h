@@ -108,7 +108,7 @@ const char *zdm_lock_mode_name(int mode);
 /* session_lock.c: for a statement that manages transactions itself; the lock is there before and
  * outlives them all. In a transaction, queueing at most timeout_ms: 55P03 after that. The abort of
  * any transaction releases it too. */
-ErrorData *zdm_lock_for_session(uint32_t relation, int mode, int timeout_ms);
+ErrorData *zdm_lock_for_session(uint32_t relation, int mode, double timeout_ms);
 ErrorData *zdm_unlock_for_session(uint32_t relation, int mode);
 
 /* give_way.c. What this session's statement has on a relation while it runs. */

@@ -9,6 +9,7 @@
  */
 #include "pg/guard.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -65,6 +66,7 @@ static void look_for_waiters(void) {
 
         if (held == NULL || !has_waited(proc, now)) continue;
         gave_way_to = (ZdmWaiter){proc->pid, held->relation, proc->waitLockMode};
+        if (gave_way_to.pid == 0) continue;
         gave_way = true;
         QueryCancelPending = true;
         InterruptPending = true;
@@ -73,7 +75,7 @@ static void look_for_waiters(void) {
 }
 
 void zdm_watch_waiters(const ZdmHeld *held, int count, ZdmGivingWay how) {
-    Assert(watched_count == 0);
+    Assert(watched == NULL);
     if (watch == MAX_TIMEOUTS) watch = RegisterTimeout(USER_TIMEOUT, look_for_waiters);
     watched = MemoryContextAlloc(TopMemoryContext, sizeof(ZdmHeld) * count);
     memcpy(watched, held, sizeof(ZdmHeld) * count);
@@ -86,7 +88,7 @@ void zdm_watch_waiters(const ZdmHeld *held, int count, ZdmGivingWay how) {
 }
 
 void zdm_watch_no_more(void) {
-    if (watched_count == 0) return;
+    if (watched == NULL) return;
     disable_timeout(watch, false);
     watched_count = 0;
     pfree(watched);
@@ -97,8 +99,8 @@ void zdm_watch_no_more(void) {
 
 ErrorData *zdm_give_way_begin(int count, const ZdmHeld *held, int patience_ms) {
     GUARD_BEGIN();
-    /* The detector's time is that of everybody else, so that we have given way by then, and neither
-     * side is called a deadlock. */
+    /* The detector's time is that of everybody else: we have given way by then, and neither side is
+     * called a deadlock. */
     SetConfigOption("deadlock_timeout", NULL, PGC_SUSET, PGC_S_SESSION);
     zdm_watch_waiters(held, count, (ZdmGivingWay){Min(patience_ms, DeadlockTimeout / 2), false});
     GUARD_END();
@@ -108,7 +110,10 @@ ErrorData *zdm_give_way_end(ZdmWaiter *to) {
     GUARD_BEGIN();
     zdm_watch_no_more();
     *to = gave_way ? gave_way_to : (ZdmWaiter){0};
-    SetConfigOption("deadlock_timeout", ZDM_DEADLOCK_TIMEOUT, PGC_SUSET, PGC_S_SESSION);
+    /* A parallel plan that has failed: nothing can be set before the abort, which does it itself.
+     */
+    if (!IsInParallelMode())
+        SetConfigOption("deadlock_timeout", ZDM_DEADLOCK_TIMEOUT, PGC_SUSET, PGC_S_SESSION);
     GUARD_END();
 }
 

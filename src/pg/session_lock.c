@@ -29,16 +29,16 @@ bool zdm_session_lock_if_free(uint32_t relation, int mode) {
 void zdm_session_unlock(uint32_t relation, int mode) {
     LOCKTAG tag = tag_of(relation);
 
-    if (zdm_lock_is_held(&tag, mode)) LockRelease(&tag, mode, true);
+    if (zdm_lock_held(&tag, mode)) LockRelease(&tag, mode, true);
 }
 
-ErrorData *zdm_lock_for_session(uint32_t relation, int mode, int timeout_ms) {
+ErrorData *zdm_lock_for_session(uint32_t relation, int mode, double timeout_ms) {
     GUARD_BEGIN();
     LOCKTAG tag = tag_of(relation);
     int nest = NewGUCNestLevel();
     char value[32];
 
-    snprintf(value, sizeof(value), "%d", Max(timeout_ms, 1));
+    snprintf(value, sizeof(value), "%d", timeout_ms < 1 ? 1 : (int)timeout_ms);
     zdm_set("lock_timeout", value);
     LockAcquire(&tag, mode, true, false);
     AtEOXact_GUC(true, nest);

@@ -196,14 +196,3 @@ static inline bool zdm_can_set_role(Oid member, Oid role) {
     QueryDesc *query, ScanDirection direction, uint64 count, bool once
 #define ZDM_EXECUTOR_RUN_ARGUMENTS query, direction, count, once
 #endif
-
-#include "storage/lock.h"
-
-/* 17 may count stronger modes too. */
-static inline bool zdm_lock_is_held(const LOCKTAG *tag, LOCKMODE mode) {
-#if PG_VERSION_NUM >= 170000
-    return LockHeldByMe(tag, mode, false);
-#else
-    return LockHeldByMe(tag, mode);
-#endif
-}

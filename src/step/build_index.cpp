@@ -2,7 +2,7 @@
 // given its real name when it is valid. So an index of that name is never an unfinished one, and
 // what an interrupted build leaves behind is known by its name as ours: it is dropped before the
 // next attempt, and at once where the build failed (an invalid unique index may already refuse
-// writes).
+// writes; one that was given up for others does so until they let go of the table).
 //
 // The name is exchanged behind SHARE UPDATE EXCLUSIVE on the index, which nobody but maintenance
 // queues for.
@@ -36,7 +36,7 @@ class BuildIndex final : public StepKind {
             create_sql =
                 index_text(step.sql, table_of(turn, step), step.object, IndexBuild::concurrently);
         });
-        if (index && !index->valid) drop_index(turn, *index);
+        if (index && !index->valid) drop_half_built(turn, *index);
         if (!create_sql.empty() && !(index && index->valid)) {
             const Outcome room = room_for_index(turn, step, table_of(turn, step), create_sql);
             if (!room.is_done()) return room;
@@ -50,7 +50,7 @@ class BuildIndex final : public StepKind {
     }
 
     Outcome undo(Turn &turn, const Step &step) const override {
-        drop_ours(turn, step);
+        if (const auto index = ours(turn, step)) drop_index_concurrently(turn, *index);
         in_turn(turn, [&] { resolve_discrepancies(turn.migration); });
         return Outcome::finished();
     }
@@ -60,19 +60,17 @@ class BuildIndex final : public StepKind {
         try {
             run_utility_on(turn, {table_of(turn, step)}, ZDM_SHARE_UPDATE_EXCLUSIVE, create_sql);
         } catch (Error &error) {
-            // Shut down; or others have the table now.
-            if (error.sqlstate() == "57P01" || error.sqlstate() == sqlstate::lock_not_available)
-                throw;
-            drop_ours(turn, step);
+            if (!may_clean_up_after(error)) throw;
+            if (const auto index = ours(turn, step)) drop_failed(turn, *index);
             if (error.sqlstate() == "23505") raise_duplicates(turn, table_of(turn, step), step.sql);
             throw;
         }
     }
 
-    static void drop_ours(Turn &turn, const Step &step) {
+    static std::optional<Index> ours(Turn &turn, const Step &step) {
         std::optional<Index> index;
         in_turn(turn, [&] { index = find_index(table_of(turn, step), step.object); });
-        if (index) drop_index(turn, *index);
+        return index;
     }
 } const build_index;
 

@@ -87,9 +87,9 @@ class ValidateExclusion final : public StepKind {
             Violations violations;
             in_turn(turn, [&] {
                 carried = carried_of(turn.migration, step);
-                violations =
-                    record_violations(turn, offenders(scope_of(turn), step.object, carried),
-                                      "no row that it excludes");
+                violations = record_violations(turn, turn.migration.relation,
+                                               offenders(scope_of(turn), step.object, carried),
+                                               "no row that it excludes");
                 if (violations.count == 0) set_step_state(turn.migration, step, "done");
             });
             return violations;

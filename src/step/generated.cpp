@@ -65,7 +65,7 @@ Violations differing_rows(Turn &turn, const Step &step, const Carried &carried) 
     const uint32_t table = table_of(turn, step);
     query("SET LOCAL enable_seqscan = off");
     return record_violations(
-        turn,
+        turn, table,
         fmt::format(
             "SELECT tableoid::oid AS relation, {} AS key, {}::text AS value FROM {} WHERE {}",
             row_key(table), Identifier(carried.object), quoted_relation(table).value(),
@@ -140,7 +140,7 @@ class GuardGenerated final : public StepKind {
             guard = find_index(table_of(turn, step), step.object);
         });
         if (differing.count == 0) return built;
-        if (guard) drop_index(turn, *guard);
+        if (guard) drop_index_concurrently(turn, *guard);
         raise_differing(turn, carried, differing);
     }
 } const guard_generated;

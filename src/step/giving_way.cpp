@@ -44,9 +44,8 @@ void giving::raise_gave_way(const Turn &turn, const std::vector<Held> &held,
                             const ZdmWaiter &waiter) {
     const auto of_waiter = [&](const Held &one) { return one.lock.relation == waiter.relation; };
     const auto awaited = std::find_if(held.begin(), held.end(), of_waiter);
-    raise(sqlstate::lock_not_available, {},
-          "{}: gave way to pid {}, which waited for {} on {}, and begins again after it",
-          described(turn.migration), waiter.pid, zdm_lock_mode_name(waiter.mode),
+    raise(sqlstate::lock_not_available, {}, "gave way to pid {}, which waited for {} on {}",
+          waiter.pid, zdm_lock_mode_name(waiter.mode),
           awaited == held.end() ? turn.migration.relation_name : awaited->name);
 }
 

@@ -1,6 +1,6 @@
-// A long statement gives way: who waits for a lock that it has on a table ends it, and it begins
-// again. VACUUM, ANALYZE and DDL of others do so; the application's statements only where they
-// stand behind such DDL, and then for about twice zdm.lock_timeout (pg/give_way.c).
+// A long statement gives way: who has waited for about twice zdm.lock_timeout for a lock that it
+// has on a table ends it, and it begins again. ANALYZE and DDL do so, and the application's
+// statements that stand behind them; a VACUUM waits (pg/give_way.c).
 #pragma once
 
 #include <string>

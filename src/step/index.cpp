@@ -2,7 +2,8 @@
 //
 // Both wait for old transactions, but behind SHARE UPDATE EXCLUSIVE, which no reader or writer
 // queues for. An interrupted build leaves an invalid index (which may already refuse writes that
-// break a unique one): it is dropped before the next attempt, and at once where the build failed.
+// break a unique one): it is dropped before the next attempt, and at once where the build failed
+// (but not where it was given up for others, who have the table then).
 #include "carry/index_definition.hpp"
 #include "state/discrepancy.hpp"
 #include "state/index.hpp"
@@ -22,9 +23,9 @@ std::optional<Index> index_here(Turn &turn, const std::string &name) {
     return index;
 }
 
-void drop_half_built(Turn &turn, const std::string &name) {
+std::optional<Index> half_built_here(Turn &turn, const std::string &name) {
     const auto index = index_here(turn, name);
-    if (index && !index->valid) drop_index(turn, *index);
+    return index && !index->valid ? index : std::nullopt;
 }
 
 Outcome finish(Turn &turn, const Step &step) {
@@ -38,7 +39,7 @@ class CreateIndex final : public StepKind {
     const char *name() const override { return "create_index"; }
 
     Outcome run(Turn &turn, const Step &step) const override {
-        drop_half_built(turn, step.object);
+        if (const auto index = half_built_here(turn, step.object)) drop_half_built(turn, *index);
         if (!index_here(turn, step.object)) {
             const Outcome room = room_for_index(turn, step, turn.migration.relation, step.sql);
             if (!room.is_done()) return room;
@@ -50,10 +51,9 @@ class CreateIndex final : public StepKind {
                 run_utility_on(turn, {turn.migration.relation}, ZDM_SHARE_UPDATE_EXCLUSIVE,
                                step.sql);
             } catch (Error &error) {
-                // Shut down; or others have the table now.
-                if (error.sqlstate() == "57P01" || error.sqlstate() == sqlstate::lock_not_available)
-                    throw;
-                drop_half_built(turn, step.object);
+                if (!may_clean_up_after(error)) throw;
+                if (const auto index = half_built_here(turn, step.object))
+                    drop_failed(turn, *index);
                 if (error.sqlstate() == "23505" && makes_unique_index(step.sql))
                     raise_duplicates(turn, turn.migration.relation, step.sql);
                 throw;
@@ -73,7 +73,7 @@ class DropIndex final : public StepKind {
         // By the schema of now: IF EXISTS says nothing where the table has been moved. One that is
         // not this table's is a partition's, or gone.
         if (const auto index = index_here(turn, step.object))
-            drop_index(turn, *index);
+            drop_index_concurrently(turn, *index);
         else
             run_utility(step.sql);
         return finish(turn, step);

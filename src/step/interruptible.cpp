@@ -13,6 +13,8 @@ uint32_t claim_number(const Migration &migration) { return static_cast<uint32_t>
 
 bool interruption::mark(const Migration &migration) {
     bool marked = false;
+    // What an abort itself does is not to be cancelled for its sake.
+    if (migration.target == Phase::aborted) return false;
     in_transaction([&] { check(zdm_claim(ZDM_CLAIM_LONG, claim_number(migration), &marked)); });
     return marked;
 }

@@ -11,7 +11,8 @@
 namespace zdm {
 
 namespace interruption {
-bool mark(const Migration &migration);  // false: somebody else has that claim; then without a mark
+// False: somebody else has that claim, or the abort is under way; then without a mark.
+bool mark(const Migration &migration);
 void unmark(const Migration &migration, bool marked);
 }  // namespace interruption
 

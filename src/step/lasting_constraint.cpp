@@ -188,15 +188,17 @@ class ProveConstraint final : public StepKind {
     // instead of the rows.
     static std::string list_offenders(Turn &turn, const Constraint &constraint) {
         Violations found;
-        const auto refused = attempt({"42501"}, [&] {
+        const auto refused = attempt({"42501", sqlstate::lock_not_available}, [&] {
             const std::string other =
                 quoted_relation(constraint.referenced).value_or("the other table");
             found = record_violations(
-                turn, offenders(turn.migration.relation, constraint),
+                turn, turn.migration.relation, offenders(turn.migration.relation, constraint),
                 constraint.type == 'c' ? constraint.condition : fmt::format("a row of {}", other));
         });
         if (refused)
-            return fmt::format("rows break it, but {}", public_text(turn.migration, *refused));
+            return fmt::format("rows break it, but {}{}",
+                               refused->sqlstate() == "42501" ? "" : "their list ",
+                               public_text(turn.migration, *refused));
         return found.count > 0 ? ""
                                : "a row breaks it which is gone by now, or is hidden from the "
                                  "table's owner by row level security";

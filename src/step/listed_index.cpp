@@ -38,13 +38,13 @@ class KeepIndexDefinition final : public StepKind {
             create_sql = index_text(step.sql, table, shadow(turn, step), IndexBuild::concurrently);
         });
         if (create_sql.empty()) return Outcome::finished();
+        if (half_built && !half_built->valid) drop_half_built(turn, *half_built);
         note_slowness(turn, fmt::format("builds index {} again, after all older transactions have "
                                         "ended",
                                         Identifier(step.object)));
-        if (half_built && !half_built->valid) drop_index(turn, *half_built);
         if (!half_built || !half_built->valid)
             run_utility_on(turn, {turn.migration.relation}, ZDM_SHARE_UPDATE_EXCLUSIVE, create_sql);
-        if (index) drop_index(turn, *index);
+        if (index) drop_index_concurrently(turn, *index);
         return give_name(turn, step);
     }
 
@@ -76,7 +76,12 @@ class DropListedIndex final : public StepKind {
     Outcome run(Turn &turn, const Step &step) const override {
         std::optional<Index> index;
         in_turn(turn, [&] { index = find_index(step.related); });
-        if (index) drop_index(turn, *index);
+        if (index) {
+            note_slowness(turn, fmt::format("drops index {}, after all transactions that use its "
+                                            "table have ended",
+                                            index->quoted));
+            drop_index_concurrently(turn, *index);
+        }
         in_turn(turn, [&] {
             set_step_state(turn.migration, step, "done");
             set_phase(turn.migration, Phase::done);

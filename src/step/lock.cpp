@@ -74,6 +74,7 @@ std::string holder(const std::vector<uint32_t> &relations, int mode, double min_
               AND l.relation = ANY (string_to_array($1, ' ')::oid[])
               AND l.mode <> ALL (CASE $3::integer
                                  WHEN 8 THEN '{}'
+                                 WHEN 1 THEN '{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock}'
                                  WHEN 6 THEN '{AccessShareLock,RowShareLock}'
                                  WHEN 5 THEN '{AccessShareLock,RowShareLock,ShareLock}'
                                  WHEN 3 THEN '{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock}'
@@ -183,10 +184,8 @@ Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
             if (outcome.is_done()) set_step_state(migration, step, request.final_state);
         });
     } catch (Error &error) {
-        const bool lock_lost =
-            error.sqlstate() == sqlstate::lock_not_available || error.sqlstate() == "40P01";
-        if (!lock_lost || asked_ms == 0) throw;
-        if (locked_ms > 0 && error.is_own())
+        if (!error.is_lost_lock() || asked_ms == 0) throw;
+        if (locked_ms > 0 && request.takes_long && error.is_own())
             return Outcome::wait(error.what(), retry_pause_ms(step.attempts));
         // Found out afterwards, when nobody queues behind us any more.
         in_turn(turn, [&] {

@@ -293,7 +293,7 @@ class AttachIndex final : public StepKind {
     static void drop_unused(Turn &turn, uint32_t leaf) {
         std::optional<Index> unused;
         in_turn(turn, [&] { unused = find_index(leaf, shadow_name(turn.migration, leaf)); });
-        if (unused) drop_index(turn, *unused);
+        if (unused) drop_index_concurrently(turn, *unused);
     }
 } const attach_index;
 

@@ -31,7 +31,7 @@ class BuildPartIndex final : public StepKind {
             create_sql =
                 index_text(step.sql, split.part.relation, step.object, IndexBuild::concurrently);
         });
-        if (index && !index->valid) drop_index(turn, *index);
+        if (index && !index->valid) drop_half_built(turn, *index);
         if (!index || !index->valid) {
             const Outcome room = room_for_index(turn, step, part, create_sql);
             if (!room.is_done()) return room;

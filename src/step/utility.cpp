@@ -12,6 +12,9 @@ namespace zdm {
 
 namespace {
 
+constexpr int attempts_to_drop = 50;
+constexpr int64_t pause_to_drop_ms = 200;
+
 void unlock(const std::vector<uint32_t> &relations, int mode) {
     for (const uint32_t relation : relations) check(zdm_unlock_for_session(relation, mode));
 }
@@ -19,7 +22,7 @@ void unlock(const std::vector<uint32_t> &relations, int mode) {
 [[noreturn]] void raise_held(Turn &turn, uint32_t relation, int mode) {
     std::string holder;
     in_turn(turn, [&] { holder = table_holder(relation, mode); });
-    raise(sqlstate::lock_not_available, {}, "{}: waits for a lock: {}", described(turn.migration),
+    raise(sqlstate::lock_not_available, {}, "waits for a lock: {}",
           holder.empty() ? "busy" : holder);
 }
 
@@ -30,15 +33,14 @@ std::vector<Held> lock(Turn &turn, const std::vector<uint32_t> &relations, int m
     try {
         in_turn(turn, [&] {
             held = held_on(relations, mode);
+            const double deadline_ms = zdm_now_ms() + turn.settings.lock_timeout_ms;
             for (const uint32_t relation : relations) {
                 asked_for = relation;
-                check(zdm_lock_for_session(relation, mode, turn.settings.lock_timeout_ms));
+                check(zdm_lock_for_session(relation, mode, deadline_ms - zdm_now_ms()));
             }
         });
     } catch (Error &error) {
-        const bool lock_lost =
-            error.sqlstate() == sqlstate::lock_not_available || error.sqlstate() == "40P01";
-        if (!lock_lost || asked_for == 0) throw;
+        if (!error.is_lost_lock() || asked_for == 0) throw;
         raise_held(turn, asked_for, mode);
     }
     return held;
@@ -73,14 +75,32 @@ void run_utility_on(Turn &turn, const std::vector<uint32_t> &relations, int mode
     unlock(relations, mode);
 }
 
-void drop_index(Turn &turn, const Index &index) {
-    // It cannot say so while it waits.
-    note_slowness(
-        turn, fmt::format("drops index {}, after all transactions that use its table have ended",
-                          index.quoted));
-    run_utility_on(turn, {index.relation}, ZDM_SHARE_UPDATE_EXCLUSIVE,
+void drop_index_concurrently(Turn &turn, const Index &index) {
+    run_utility_on(turn, {index.relation, index.oid}, ZDM_SHARE_UPDATE_EXCLUSIVE,
                    fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index.quoted));
-    note_slowness(turn, "");
+}
+
+void drop_half_built(Turn &turn, const Index &index) {
+    note_slowness(turn,
+                  "drops what is left of the last attempt, after all transactions that use "
+                  "the table have ended");
+    drop_index_concurrently(turn, index);
+}
+
+bool may_clean_up_after(const Error &error) {
+    return !error.is_lost_lock() && error.sqlstate() != sqlstate::query_canceled &&
+           error.sqlstate() != sqlstate::shut_down;
+}
+
+void drop_failed(Turn &turn, const Index &index) {
+    for (int attempt = 1;; ++attempt) {
+        try {
+            return drop_index_concurrently(turn, index);
+        } catch (Error &error) {
+            if (!error.is_lost_lock() || attempt == attempts_to_drop) throw;
+        }
+        check(zdm_sleep(pause_to_drop_ms));
+    }
 }
 
 }  // namespace zdm

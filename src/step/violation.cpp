@@ -6,6 +6,7 @@
 #include "state/index.hpp"
 #include "step/giving_way.hpp"
 #include "step/lock.hpp"
+#include "step/public_text.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -37,10 +38,11 @@ std::string row_key(const std::vector<std::string> &columns, const std::string &
     return fmt::format("jsonb_build_object({})", fmt::join(pairs, ", "));
 }
 
-Violations record_violations(Turn &turn, const std::string &select, const std::string &expected) {
+Violations record_violations(Turn &turn, uint32_t table, const std::string &select,
+                             const std::string &expected) {
     const auto limit = static_cast<size_t>(std::max(turn.settings.verify_limit, 1));
     Rows rows;
-    const auto held = held_on(with_partitions({turn.migration.relation}), ZDM_ACCESS_SHARE);
+    const auto held = held_on(with_partitions({table}), ZDM_ACCESS_SHARE);
     {
         OwnerScope as_owner(turn.migration.owner);
         rows = giving_way(turn, held, [&] {
@@ -78,8 +80,7 @@ std::string duplicates(uint32_t table, const ZdmIndexDefinition &definition,
 }  // namespace
 
 void raise_duplicates(Turn &turn, uint32_t table, const std::string &statement) {
-    Violations found;
-    std::string index;
+    std::string index, how_many;
     in_turn(turn, [&] {
         std::string select;
         {
@@ -91,16 +92,20 @@ void raise_duplicates(Turn &turn, uint32_t table, const std::string &statement) 
             index = fmt::format("{} ({})", *quoted_relation(table), fmt::join(keys, ", "));
             select = duplicates(table, definition, keys);
         }
-        found = record_violations(turn, select, "a key of its own");
+        Violations found;
+        const auto unlisted = attempt({sqlstate::lock_not_available}, [&] {
+            found = record_violations(turn, table, select, "a key of its own");
+        });
+        how_many = unlisted           ? fmt::format("rows share their keys (their list {})",
+                                                    public_text(turn.migration, *unlisted))
+                   : found.count == 0 ? "rows shared their keys, and are gone by now"
+                                      : found.in_words() + " share their keys";
     });
     const Literal name(turn.migration.name);
     raise("23505", {},
           "{}: cannot build unique index on {}: {}; correct them (SELECT * FROM zdm.discrepancy "
           "WHERE name = {}), then SELECT zdm.resume({})",
-          described(turn.migration), index,
-          found.count == 0 ? "rows shared their keys, and are gone by now"
-                           : found.in_words() + " share their keys",
-          name, name);
+          described(turn.migration), index, how_many, name, name);
 }
 
 Violations recorded_violations(Turn &turn) {

@@ -20,10 +20,11 @@ std::string row_key(uint32_t relation, const std::string &qualifier = "");
 // which is what can be read into any type again.
 std::string row_key(const std::vector<std::string> &columns, const std::string &qualifier);
 
-// select gives relation (oid), key (jsonb) and value (text); it runs as the table's owner, and what
-// it finds is written to zdm.discrepancy in the place of what earlier attempts found. In the
-// caller's transaction.
-Violations record_violations(Turn &turn, const std::string &select, const std::string &expected);
+// select reads the table and gives relation (oid), key (jsonb) and value (text); it runs as the
+// table's owner, and what it finds is written to zdm.discrepancy in the place of what earlier
+// attempts found. In the caller's transaction; gives way (step/giving_way.hpp).
+Violations record_violations(Turn &turn, uint32_t table, const std::string &select,
+                             const std::string &expected);
 
 // Why a unique index could not be built, by its statement: ZdmIndexDefinition's keys. In
 // transactions of its own.

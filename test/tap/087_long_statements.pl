@@ -10,7 +10,8 @@ use Fault;
 use Time::HiRes qw(time);
 use Test::More;
 
-start_server("shared_buffers = 128MB");
+# Plans are parallel where they can be.
+start_server("shared_buffers = 128MB\nmin_parallel_table_scan_size = 0\nparallel_setup_cost = 0\nparallel_tuple_cost = 0");
 value(q{
     CREATE TABLE t (id integer PRIMARY KEY, v integer NOT NULL DEFAULT 0);
     INSERT INTO t SELECT g, g % 7 FROM generate_series(1, 20000) g;
@@ -33,7 +34,7 @@ sub until_build_waits { until_worker(q{wait_event = 'virtualxid' AND query ~ '^(
 sub gave_way
 {
     my ($mode, $name) = @_;
-    return value(qq{SELECT count(*) FROM zdm.event WHERE name = '$name' AND detail::text ~ 'gave way to pid [0-9]+, which waited for $mode on public.t, and begins again'});
+    return value(qq{SELECT count(*) FROM zdm.event WHERE name = '$name' AND detail::text ~ 'gave way to pid [0-9]+, which waited for $mode on public.t'});
 }
 sub at_once
 {
@@ -90,6 +91,30 @@ until_true(q{SELECT NOT EXISTS (SELECT FROM pg_locks WHERE pid = zdm.worker_pid(
 let_go($session);
 value(q{CALL zdm.wait('dropped', 'done', 60)});
 
+# Or that of the index.
+value('CREATE INDEX t_v ON t (v)');
+$session = hold('BEGIN; ALTER INDEX t_v SET (fillfactor = 80)');
+value(q{SELECT zdm.drop_index('t_v', 'dropped again')});
+until_true(q{SELECT state = 'waiting' AND message ~ 'waits for a lock: pid [0-9]+ holds ShareUpdateExclusiveLock on public.t_v' FROM zdm.status WHERE name = 'dropped again'}, 'its name');
+value('BEGIN; SET LOCAL lock_timeout = 2000; LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE; COMMIT');
+pass('while it waits for an index nobody waits for the table');
+let_go($session);
+value(q{CALL zdm.wait('dropped again', 'done', 60)});
+
+# --- An abort cancels what is under way. What it does itself is not cancelled, however many are woken.
+$old = hold('BEGIN; UPDATE t SET v = v + 1 WHERE id = 2');
+value(q{SELECT zdm.create_index('CREATE INDEX t_v ON t (v)', 'called off')});
+until_build_waits();
+value(q{SELECT zdm.abort('called off')});
+until_worker(q{wait_event = 'virtualxid' AND query ~ '^DROP INDEX CONCURRENTLY'}, 'the abort to wait');
+my $attempts = value(q{SELECT sum(attempts) FROM zdm.step JOIN zdm.migration m ON m.id = migration WHERE m.name = 'called off'});
+for (1 .. 3) { wake(); pause(0.3); }
+is(value(q{SELECT sum(attempts) FROM zdm.step JOIN zdm.migration m ON m.id = migration WHERE m.name = 'called off'}), $attempts, 'an abort is not cancelled by another worker');
+until_worker(q{wait_event = 'virtualxid' AND query ~ '^DROP INDEX CONCURRENTLY'}, 'the abort to wait still');
+let_go($old);
+value(q{CALL zdm.wait('called off', 'aborted', 60)});
+is(value(q{SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass}), '1', 'nothing is left of the index');
+
 # --- A proof reads every row; this one would take minutes.
 value(q{SELECT zdm.add_constraint('t', 'positive', 'CHECK (slowly(id))', 'proved')});
 my $proves = q{query ~ 'VALIDATE CONSTRAINT' OR wait_event = 'PgSleep'};
@@ -98,6 +123,19 @@ at_once('LOCK TABLE', sub { value('BEGIN; LOCK TABLE t; COMMIT') });
 cmp_ok(gave_way('AccessExclusiveLock', 'proved'), '>=', 1, 'the proof was given up for it');
 until_worker($proves, 'the proof to begin again');
 at_once('abort', sub { value(q{SELECT zdm.abort('proved')}); value(q{CALL zdm.wait('proved', 'aborted', 60)}) });
+
+# One that is broken: the rows are looked for. What the server has found is not forgotten when that is ended.
+value(q{
+    CREATE TABLE w (id integer PRIMARY KEY, v integer);
+    INSERT INTO w SELECT g, g FROM generate_series(1, 20000) g; ANALYZE w;
+    CREATE FUNCTION broken(integer) RETURNS boolean LANGUAGE plpgsql PARALLEL SAFE AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN false; END $$});
+value(q{SELECT zdm.add_constraint('w', 'broken', 'CHECK (broken(v))', 'broken')});
+until_true(q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'parallel worker' AND leader_pid = zdm.worker_pid())}, 'the list of rows');
+at_once('LOCK TABLE', sub { value('BEGIN; LOCK TABLE w; COMMIT') });
+until_true(q{SELECT state = 'failed' FROM zdm.status WHERE name = 'broken'}, 'the constraint to be given up');
+like(value(q{SELECT message FROM zdm.status WHERE name = 'broken'}), qr/rows break it, but their list gave way to pid \d+, which waited for AccessExclusiveLock on public.w/, 'it is still known that rows break it');
+is(value(q{SELECT count(*) FROM pg_constraint WHERE conrelid = 'w'::regclass AND contype = 'c'}), '0', 'and the constraint is gone');
+value(q{SELECT zdm.abort('broken')});
 
 # And the one of a constraint that a change of type carries along.
 value(q{
