@@ -70,6 +70,9 @@ constexpr int64 patience_us = 500000;  // as long as many a query runs
 // See block_at.
 constexpr BlockNumber stride = 16;
 
+// Pages whose entries in the free space map are looked at before it is asked whether to stop.
+constexpr BlockNumber hidden_at_once = 64;
+
 // Until it has been measured: what a mover's entry in one index takes.
 constexpr double first_guess_index_us = 2;
 
@@ -83,6 +86,7 @@ struct ZdmBackfill {
     char **arguments;
     SyncProgram *program;
     SpareRoom spare_room;
+    BlockNumber told_by_vacuum;  // from here on the free space map says more than it should
     DeadEntries dead_entries;
 
     BlockNumber end;           // of the range
@@ -193,10 +197,29 @@ bool publish_free_space(Box *box) {
         LockBuffer(buffer, BUFFER_LOCK_SHARE);
         const Size free_space = PageGetHeapFreeSpace(BufferGetPage(buffer));
         UnlockReleaseBuffer(buffer);
-        RecordPageWithFreeSpace(box->fill.relation, block, free_space);
+        RecordPageWithFreeSpace(
+            box->fill.relation, block,
+            spare_room_told(&backfill->spare_room, &box->fill.lowered_fillfactor, free_space));
         if (must_stop(box)) return false;
     }
     FreeSpaceMapVacuumRange(box->fill.relation, backfill->window_start, backfill->window_end);
+    return true;
+}
+
+// Before a window. True: there is nothing (more) to hide.
+bool hide_spare_room(Box *box) {
+    ZdmBackfill *backfill = box->backfill;
+    Relation relation = box->fill.relation;
+    const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+    if (box->fill.lowered_fillfactor.to == 0) backfill->told_by_vacuum = InvalidBlockNumber;
+    if (backfill->told_by_vacuum >= blocks) return true;
+    while (backfill->told_by_vacuum < blocks) {
+        spare_room_hide(&backfill->spare_room, &box->fill.lowered_fillfactor, relation,
+                        backfill->told_by_vacuum++);
+        if (backfill->told_by_vacuum % hidden_at_once == 0 && must_stop(box)) return false;
+    }
+    FreeSpaceMapVacuumRange(relation, 0, blocks);
+    backfill->told_by_vacuum = InvalidBlockNumber;
     return true;
 }
 
@@ -312,9 +335,10 @@ void work_on_window(Box *box, bool wait_for_horizon) {
     const int64 began_us = elapsed_us(box);
     if (backfill->next == backfill->window_start) {
         refresh_horizon(box->fill.relation);
-        if (backfill->pass == 0)
+        if (backfill->pass == 0) {
             survey_room(&box->fill, backfill->window_start, backfill->window_end);
-        else if (!backfill->stuck)
+            if (!hide_spare_room(box)) return;
+        } else if (!backfill->stuck)
             dead_entries_mark(&backfill->dead_entries, box->fill.indexes, box->fill.snapshot,
                               backfill->window_start, backfill->window_end - backfill->window_start,
                               backfill->pages);
@@ -394,11 +418,15 @@ extern "C" ZdmBackfill *zdm_hot_backfill_open(Oid relation, Oid relfilenode,
     backfill->blocks = end_block - Min(next_block, end_block);
     backfill->window_start = Min(next_block, end_block);
     backfill->end = end_block;
+    // The table's own VACUUM, before the backfill.
+    backfill->told_by_vacuum = next_block == 0 ? 0 : InvalidBlockNumber;
     MemoryContextSwitchTo(caller);
     for (int i = 0; i < busy_block_count; i++) remember_busy(backfill, busy_blocks[i]);
     begin_window(backfill);
     return backfill;
 }
+
+extern "C" void zdm_hot_backfill_vacuumed(ZdmBackfill *backfill) { backfill->told_by_vacuum = 0; }
 
 extern "C" void zdm_hot_backfill_close(ZdmBackfill *backfill) {
     if (backfill == nullptr) return;

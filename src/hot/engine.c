@@ -21,6 +21,8 @@ ErrorData *zdm_backfill_run(ZdmBackfill *backfill, int64_t budget_us, bool wait_
     GUARD_END();
 }
 
+void zdm_backfill_vacuumed(ZdmBackfill *backfill) { zdm_hot_backfill_vacuumed(backfill); }
+
 void zdm_backfill_close(ZdmBackfill *backfill) { zdm_hot_backfill_close(backfill); }
 
 ErrorData *zdm_sync_reads(uint32_t relation, ZdmSyncArguments arguments, int *count,

@@ -26,6 +26,7 @@ extern ZdmBackfill *zdm_hot_backfill_open(Oid relation, Oid relfilenode, ZdmSync
                                           const uint32 *busy_blocks);
 extern void zdm_hot_backfill_run(ZdmBackfill *backfill, int64 budget_us, bool wait_for_horizon,
                                  ZdmBackfillReport *report);
+extern void zdm_hot_backfill_vacuumed(ZdmBackfill *backfill);
 extern void zdm_hot_backfill_close(ZdmBackfill *backfill);
 
 extern int zdm_hot_sync_reads(Oid relation, ZdmSyncArguments arguments,

@@ -4,6 +4,7 @@
 extern "C" {
 #include "access/reloptions.h"
 #include "nodes/makefuncs.h"
+#include "storage/freespace.h"
 #include "utils/memutils.h"
 }
 
@@ -56,6 +57,18 @@ void spare_room_let_go(Relation relation, LoweredFillfactor *lowered) {
     if (RelationGetFillFactor(relation, HEAP_DEFAULT_FILLFACTOR) == lowered->to)
         set_fillfactor(relation, lowered->from);
     *lowered = {0, 0};
+}
+
+Size spare_room_told(const SpareRoom *room, const LoweredFillfactor *lowered, Size free_space) {
+    const bool kept = lowered->to != 0;
+    return kept && free_space < 2 * (room->longest_row + sizeof(ItemIdData)) ? 0 : free_space;
+}
+
+void spare_room_hide(const SpareRoom *room, const LoweredFillfactor *lowered, Relation relation,
+                     BlockNumber block) {
+    const Size known = GetRecordedFreeSpace(relation, block);
+    const Size told = spare_room_told(room, lowered, known);
+    if (told != known) RecordPageWithFreeSpace(relation, block, told);
 }
 
 }  // namespace zdm

@@ -67,6 +67,9 @@ ErrorData *zdm_backfill_open(uint32_t relation, uint32_t relfilenode, ZdmSyncArg
  * After any error: zdm_backfill_close, roll back, open again from what was last committed. */
 ErrorData *zdm_backfill_run(ZdmBackfill *backfill, int64_t budget_us, bool wait_for_horizon,
                             ZdmBackfillReport *report);
+/* A VACUUM has told the free space map of the room that pages keep for their next update: the runs
+ * that follow take that back. */
+void zdm_backfill_vacuumed(ZdmBackfill *backfill);
 void zdm_backfill_close(ZdmBackfill *backfill);
 
 typedef enum ZdmDiscrepancyClass {

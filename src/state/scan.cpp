@@ -207,11 +207,13 @@ void save_scan(const Migration &migration, const Scan &scan, const ScanProgress 
 
 MovedRows moved_since_vacuum(const Migration &migration, const Scan &scan) {
     const Rows rows = catalog(
-        R"(SELECT coalesce(sum(rows_moved), 0), coalesce(max(rows_vacuumed), 0), coalesce(sum(greatest(rows_total, rows_done)), 0)
+        R"(SELECT coalesce(sum(rows_moved), 0), coalesce(max(rows_vacuumed), 0), coalesce(sum(greatest(rows_total, rows_done)), 0),
+                  coalesce(sum(rows_moved)::float8 / nullif(sum(rows_done), 0) * sum(greatest(rows_total - rows_done, 0)), 0)
              FROM zdm.scan WHERE migration = $1::bigint AND kind = 'backfill' AND relation = $2::oid)",
         {migration.id, scan.relation});
     const int64_t moved = rows.integer(0, 0);
-    return {static_cast<double>(moved - rows.integer(0, 1)), rows.number(0, 2), moved};
+    return {static_cast<double>(moved - rows.integer(0, 1)), rows.number(0, 2), moved,
+            rows.number(0, 3)};
 }
 
 // On the caller's own range: others are busy with theirs.

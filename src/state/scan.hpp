@@ -69,6 +69,7 @@ struct MovedRows {
     double rows = 0;     // moved to other pages since the last VACUUM
     double of_rows = 0;  // that the heap has
     int64_t in_all = 0;  // moved since the backfill began
+    double to_come = 0;  // as many of the rows that are left as of those that are done
 };
 MovedRows moved_since_vacuum(const Migration &migration, const Scan &scan);
 void note_vacuum(const Scan &scan, const MovedRows &moved);

@@ -38,6 +38,8 @@ class Engine {
         return report;
     }
 
+    void vacuumed() { zdm_backfill_vacuumed(backfill_); }
+
   private:
     ZdmBackfill *backfill_ = nullptr;
 };
@@ -236,7 +238,9 @@ class Backfill final : public StepKind {
             note_slowness(turn, slow);
             if (report.rewritten || report.done || !unchanged) return Outcome::more();
             if (look) {
-                moved_to_look = vacuum_if_due(turn, scan);
+                const VacuumLook vacuum = vacuum_if_due(turn, scan);
+                if (vacuum.vacuumed) engine.vacuumed();
+                moved_to_look = vacuum.next_after_moved;
                 moved = 0;
                 looked_ms = zdm_now_ms();
             }

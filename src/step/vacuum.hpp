@@ -13,9 +13,14 @@ namespace zdm {
 // It takes some ms on the smallest table.
 constexpr int64_t least_moved_to_vacuum = 1000;
 
+struct VacuumLook {
+    bool vacuumed = false;     // some of it at least
+    int64_t next_after_moved;  // so many rows more it is worth another look
+};
+
 // Between two boxes, in no transaction: where enough rows have been moved since the last time.
 // Takes SHARE UPDATE EXCLUSIVE only where it is free, and lets go as soon as anybody waits for the
-// table. Gives how many rows may be moved until it is worth another look.
-int64_t vacuum_if_due(Turn &turn, const Scan &scan);
+// table.
+VacuumLook vacuum_if_due(Turn &turn, const Scan &scan);
 
 }  // namespace zdm
