@@ -29,11 +29,6 @@ SELECT zdm.change_type('settled', 'v', 'bigint', name => 'settled'), zdm.change_
 CALL zdm.wait('settled', 'ready', 60);
 CALL zdm.wait('tuned', 'ready', 60);
 SELECT bool_and(pg_relation_size(relid) < 8192 * 1.2 * 100000 / 76) AS lean FROM (VALUES ('settled'::regclass), ('tuned')) AS r (relid);
--- Nor is that room shown to who finds none on another page: neither by the backfill, nor after its VACUUM.
-CREATE EXTENSION pg_freespacemap;
-SELECT bool_and(offered < 0.1) AS hidden
-  FROM (VALUES ('settled'::regclass), ('tuned')) AS r (relid), LATERAL (SELECT avg((avail >= 120)::integer) AS offered FROM pg_freespace(relid)) AS f;
-DROP EXTENSION pg_freespacemap;
 SELECT stay('settled') > 0.95 AS settled_stays, stay('tuned') > 0.95 AS tuned_stays;
 SELECT zdm.abort('settled'), zdm.abort('tuned');
 CALL zdm.wait('settled', 'aborted', 60);

@@ -70,8 +70,8 @@ constexpr int64 patience_us = 500000;  // as long as many a query runs
 // See block_at.
 constexpr BlockNumber stride = 16;
 
-// Pages whose entries in the free space map are looked at before it is asked whether to stop.
-constexpr BlockNumber hidden_at_once = 64;
+// Pages whose entries in the free space map are looked at in a box: less than a millisecond.
+constexpr BlockNumber hidden_at_once = 4096;
 
 // Until it has been measured: what a mover's entry in one index takes.
 constexpr double first_guess_index_us = 2;
@@ -86,7 +86,7 @@ struct ZdmBackfill {
     char **arguments;
     SyncProgram *program;
     SpareRoom spare_room;
-    BlockNumber told_by_vacuum;  // from here on the free space map says more than it should
+    BlockNumber hide_from;  // a VACUUM has told of the room of pages from here on
     DeadEntries dead_entries;
 
     BlockNumber end;           // of the range
@@ -206,21 +206,19 @@ bool publish_free_space(Box *box) {
     return true;
 }
 
-// Before a window. True: there is nothing (more) to hide.
-bool hide_spare_room(Box *box) {
+// Some of it in each box: nothing waits for it, and what a run that ends early leaves is not worth
+// beginning again.
+void hide_spare_room(Box *box) {
     ZdmBackfill *backfill = box->backfill;
     Relation relation = box->fill.relation;
     const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-    if (box->fill.lowered_fillfactor.to == 0) backfill->told_by_vacuum = InvalidBlockNumber;
-    if (backfill->told_by_vacuum >= blocks) return true;
-    while (backfill->told_by_vacuum < blocks) {
-        spare_room_hide(&backfill->spare_room, &box->fill.lowered_fillfactor, relation,
-                        backfill->told_by_vacuum++);
-        if (backfill->told_by_vacuum % hidden_at_once == 0 && must_stop(box)) return false;
-    }
-    FreeSpaceMapVacuumRange(relation, 0, blocks);
-    backfill->told_by_vacuum = InvalidBlockNumber;
-    return true;
+    if (backfill->hide_from >= blocks || box->fill.lowered_fillfactor.to == 0) return;
+    const BlockNumber begin = backfill->hide_from;
+    const BlockNumber end = Min(blocks, begin + hidden_at_once);
+    for (BlockNumber block = begin; block < end; block++)
+        spare_room_hide(&backfill->spare_room, &box->fill.lowered_fillfactor, relation, block);
+    FreeSpaceMapVacuumRange(relation, begin, end);
+    backfill->hide_from = end < blocks ? end : InvalidBlockNumber;
 }
 
 void enlarge_window(ZdmBackfill *backfill, double times, int windows) {
@@ -335,10 +333,9 @@ void work_on_window(Box *box, bool wait_for_horizon) {
     const int64 began_us = elapsed_us(box);
     if (backfill->next == backfill->window_start) {
         refresh_horizon(box->fill.relation);
-        if (backfill->pass == 0) {
+        if (backfill->pass == 0)
             survey_room(&box->fill, backfill->window_start, backfill->window_end);
-            if (!hide_spare_room(box)) return;
-        } else if (!backfill->stuck)
+        else if (!backfill->stuck)
             dead_entries_mark(&backfill->dead_entries, box->fill.indexes, box->fill.snapshot,
                               backfill->window_start, backfill->window_end - backfill->window_start,
                               backfill->pages);
@@ -419,14 +416,14 @@ extern "C" ZdmBackfill *zdm_hot_backfill_open(Oid relation, Oid relfilenode,
     backfill->window_start = Min(next_block, end_block);
     backfill->end = end_block;
     // The table's own VACUUM, before the backfill.
-    backfill->told_by_vacuum = next_block == 0 ? 0 : InvalidBlockNumber;
+    backfill->hide_from = next_block == 0 ? 0 : InvalidBlockNumber;
     MemoryContextSwitchTo(caller);
     for (int i = 0; i < busy_block_count; i++) remember_busy(backfill, busy_blocks[i]);
     begin_window(backfill);
     return backfill;
 }
 
-extern "C" void zdm_hot_backfill_vacuumed(ZdmBackfill *backfill) { backfill->told_by_vacuum = 0; }
+extern "C" void zdm_hot_backfill_vacuumed(ZdmBackfill *backfill) { backfill->hide_from = 0; }
 
 extern "C" void zdm_hot_backfill_close(ZdmBackfill *backfill) {
     if (backfill == nullptr) return;
@@ -467,6 +464,7 @@ extern "C" void zdm_hot_backfill_run(ZdmBackfill *backfill, int64 budget_us, boo
         work_on_window(&box, wait_for_horizon);
     else
         work_on_busy(&box);
+    hide_spare_room(&box);
     close_box(&box);
 
     const bool filled = backfill->window_start >= backfill->end;

@@ -60,7 +60,8 @@ void spare_room_let_go(Relation relation, LoweredFillfactor *lowered) {
 }
 
 Size spare_room_told(const SpareRoom *room, const LoweredFillfactor *lowered, Size free_space) {
-    const bool kept = lowered->to != 0;
+    // The window may be one in which no page has been looked at.
+    const bool kept = lowered->to != 0 && room->longest_row > 0;
     return kept && free_space < 2 * (room->longest_row + sizeof(ItemIdData)) ? 0 : free_space;
 }
 
@@ -69,6 +70,11 @@ void spare_room_hide(const SpareRoom *room, const LoweredFillfactor *lowered, Re
     const Size known = GetRecordedFreeSpace(relation, block);
     const Size told = spare_room_told(room, lowered, known);
     if (told != known) RecordPageWithFreeSpace(relation, block, told);
+}
+
+void spare_room_show(Relation relation, BlockNumber block, Size free_space) {
+    if (GetRecordedFreeSpace(relation, block) == 0)
+        RecordPageWithFreeSpace(relation, block, free_space);
 }
 
 }  // namespace zdm

@@ -58,5 +58,8 @@ Size spare_room_told(const SpareRoom *room, const LoweredFillfactor *lowered, Si
 // The same of what a VACUUM has told it.
 void spare_room_hide(const SpareRoom *room, const LoweredFillfactor *lowered, Relation relation,
                      BlockNumber block);
+// When all is filled: a page that is never written again would keep its room for ever, for a VACUUM
+// passes it by. The next VACUUM makes it known to all.
+void spare_room_show(Relation relation, BlockNumber block, Size free_space);
 
 }  // namespace zdm

@@ -7,11 +7,13 @@
 #include "hot/elapsed.hpp"
 #include "hot/hot.h"
 #include "hot/page.hpp"
+#include "hot/spare_room.hpp"
 #include "hot/sync_program.hpp"
 
 extern "C" {
 #include "access/heapam.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -111,6 +113,7 @@ void check_page(Pass *pass, BlockNumber block, BufferAccessStrategy strategy) {
     MemoryContextSwitchTo(caller);
     MemoryContextReset(pass->page_memory);
     ReleaseBuffer(buffer);
+    if (!RecoveryInProgress()) spare_room_show(pass->relation, block, rows.free_space);
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ constexpr double due_share = 0.04;
 // end.
 constexpr double left_share = 0.06;
 
-// False: somebody else has the table (an autovacuum, maybe) or waited for it, or the migration is
-// to be aborted. Then the next time is soon enough.
+// False: somebody else has the table (an autovacuum, maybe). Ended where somebody waits for it, or
+// the migration is to be aborted. Then the next time is soon enough.
 bool vacuum(const Scan &scan, double duty, bool beside_others) {
     bool locked = false;
     std::string table;
@@ -36,8 +36,8 @@ bool vacuum(const Scan &scan, double duty, bool beside_others) {
                 table));
     } catch (Error &error) {
         if (locked) check(zdm_vacuum_end(scan.relation));
-        if (error.sqlstate() != "57014") throw;
-        return false;
+        if (error.sqlstate() != sqlstate::query_canceled) throw;
+        return locked;
     }
     if (locked) check(zdm_vacuum_end(scan.relation));
     return locked;
@@ -59,8 +59,9 @@ VacuumLook vacuum_if_due(Turn &turn, const Scan &scan) {
     if (!due) return {false, std::max(due_at - moved_rows, least_moved_to_vacuum)};
     // Until the next box says otherwise.
     note_slowness(turn, fmt::format("vacuums {} between two boxes", scan.relation_name));
-    interruptible(turn, [&] { return vacuum(scan, duty, turn.pacer.beside_others()); });
-    return {true, due_at};
+    const bool vacuumed =
+        interruptible(turn, [&] { return vacuum(scan, duty, turn.pacer.beside_others()); });
+    return {vacuumed, due_at};
 }
 
 }  // namespace zdm

@@ -14,8 +14,8 @@ namespace zdm {
 constexpr int64_t least_moved_to_vacuum = 1000;
 
 struct VacuumLook {
-    bool vacuumed = false;     // some of it at least
-    int64_t next_after_moved;  // so many rows more it is worth another look
+    bool vacuumed = false;         // some of it at least
+    int64_t next_after_moved = 0;  // so many rows more it is worth another look
 };
 
 // Between two boxes, in no transaction: where enough rows have been moved since the last time.

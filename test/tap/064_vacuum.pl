@@ -65,6 +65,36 @@ cmp_ok(value(qq{SELECT pg_indexes_size('wide') / $before.0}), '<', 1.5, 'the ind
 value(q{SELECT zdm.abort('wide2')});
 value(q{CALL zdm.wait('wide2', 'aborted', 60)});
 
+# --- A table that is updated: each page has room for the next version of a row. VACUUM, before the backfill and in its
+# course, tells the free space map; then whoever finds no room on his row's own page would take that of another one. It is
+# hidden while the table is filled. (A transaction that has the table, without a snapshot, holds up what comes after.)
+value(q{
+    CREATE EXTENSION pg_freespacemap;
+    CREATE TABLE settled (id integer PRIMARY KEY, v integer NOT NULL, visits integer NOT NULL DEFAULT 0, filler text DEFAULT repeat('x', 60));
+    INSERT INTO settled SELECT g, g % 10 FROM generate_series(1, 100000) AS g;
+    CREATE INDEX ON settled (v)});
+for (1, 2)
+{
+    value(q{UPDATE settled SET visits = visits + 1 WHERE id IN (SELECT min(id) FROM settled GROUP BY (ctid::text::point)[0])});
+    value('VACUUM ANALYZE settled');
+}
+my $offered = q{SELECT avg((avail >= 104)::integer) FROM pg_freespace('settled')};
+cmp_ok(value($offered), '>', 0.8, 'the table has such room');
+value(q{SET zdm.pace = 'full'; SET zdm.min_disk_free = '1000TB'; SELECT zdm.change_type('settled', 'v', 'bigint', name => 'room')});
+until_true(q{SELECT EXISTS (SELECT FROM zdm.status WHERE phase = 'backfill' AND state = 'waiting')}, 'held back until somebody has the table');
+my $holder = $node->background_psql('postgres', on_error_die => 1);
+$holder->query_safe(q{BEGIN; LOCK TABLE settled IN ROW EXCLUSIVE MODE});
+value(q{SELECT zdm.configure('room', 'min_disk_free', '0')});
+until_true(q{SELECT bool_and(done) FROM zdm.scan WHERE kind = 'backfill' AND relation = 'settled'::regclass}, 'filled');
+cmp_ok(value(q{SELECT rows_vacuumed FROM zdm.scan WHERE kind = 'backfill' AND relation = 'settled'::regclass}), '>', 0, 'with a VACUUM in between');
+cmp_ok(value($offered), '<', 0.1, 'it is offered to nobody');
+$holder->query_safe('COMMIT');
+$holder->quit;
+value(q{CALL zdm.wait('room', 'ready', 60)});
+cmp_ok(value($offered), '>', 0.8, 'when all is filled it is known again');
+value(q{SELECT zdm.abort('room')});
+value(q{CALL zdm.wait('room', 'aborted', 60)});
+
 # --- Somebody reads the index and stays where he is: VACUUM, which has rows to remove that were dead before he came,
 # waits for him. Who waits for the table does not.
 value('DELETE FROM t WHERE id % 10 = 0');
