@@ -72,6 +72,13 @@ void record_outcome(Turn &turn, const Move &move, const Outcome &outcome) {
 // weak one and not queued, so that nobody stands behind it: it may ask again soon.
 constexpr int64_t longest_weak_lock_pause_ms = 1000;
 
+// As step/utility.hpp and step/giving_way.hpp do; the lock may be another one than a row's writer
+// needs.
+bool says_for_whom(const Error &error) {
+    const std::string message = error.what();
+    return message.rfind("waits for a lock: ", 0) == 0 || message.rfind("gave way to ", 0) == 0;
+}
+
 // The step's own transaction is rolled back; why it failed is kept in a new one.
 int64_t record_failure(const Migration &seen, const Move &move, const Error &error) {
     const Step &step = *move.step;
@@ -91,7 +98,7 @@ int64_t record_failure(const Migration &seen, const Move &move, const Error &err
         if (!now) return;
         if (passes_by_itself(code)) {
             pause_ms = std::max<int64_t>(retry_pause_ms(step.attempts), 100);
-            if (code == sqlstate::lock_not_available && !error.is_own()) {
+            if (code == sqlstate::lock_not_available && !says_for_whom(error)) {
                 const std::string holder = table_holder(
                     step.relation != 0 ? step.relation : seen.relation, ZDM_ROW_EXCLUSIVE);
                 if (!holder.empty()) reason = fmt::format("waits for a lock: {}", holder);

@@ -130,7 +130,7 @@ value(q{
     INSERT INTO w SELECT g, g FROM generate_series(1, 20000) g; ANALYZE w;
     CREATE FUNCTION broken(integer) RETURNS boolean LANGUAGE plpgsql PARALLEL SAFE AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN false; END $$});
 value(q{SELECT zdm.add_constraint('w', 'broken', 'CHECK (broken(v))', 'broken')});
-until_true(q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'parallel worker' AND leader_pid = zdm.worker_pid())}, 'the list of rows');
+until_true(q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'parallel worker' AND leader_pid = zdm.worker_pid() AND wait_event = 'PgSleep')}, 'the list of rows');
 at_once('LOCK TABLE', sub { value('BEGIN; LOCK TABLE w; COMMIT') });
 until_true(q{SELECT state = 'failed' FROM zdm.status WHERE name = 'broken'}, 'the constraint to be given up');
 like(value(q{SELECT message FROM zdm.status WHERE name = 'broken'}), qr/rows break it, but their list gave way to pid \d+, which waited for AccessExclusiveLock on public.w/, 'it is still known that rows break it');
