@@ -210,10 +210,10 @@ bool publish_free_space(Box *box) {
 // beginning again.
 void hide_spare_room(Box *box) {
     ZdmBackfill *backfill = box->backfill;
+    const BlockNumber begin = backfill->hide_from;
+    if (begin == InvalidBlockNumber || box->fill.lowered_fillfactor.to == 0) return;
     Relation relation = box->fill.relation;
     const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-    if (backfill->hide_from >= blocks || box->fill.lowered_fillfactor.to == 0) return;
-    const BlockNumber begin = backfill->hide_from;
     const BlockNumber end = Min(blocks, begin + hidden_at_once);
     for (BlockNumber block = begin; block < end; block++)
         spare_room_hide(&backfill->spare_room, &box->fill.lowered_fillfactor, relation, block);

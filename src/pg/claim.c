@@ -52,8 +52,7 @@ ErrorData *zdm_lock_start(uint32_t relation, double timeout_ms) {
     int nest = NewGUCNestLevel();
 
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, relation, START);
-    if (LockTimeout == 0 || LockTimeout > timeout_ms)
-        zdm_set("lock_timeout", psprintf("%.0f", timeout_ms));
+    if (LockTimeout == 0 || LockTimeout > timeout_ms) zdm_set_lock_timeout(timeout_ms);
     (void)LockAcquire(&tag, ExclusiveLock, false, false);
     AtEOXact_GUC(true, nest);
     GUARD_END();

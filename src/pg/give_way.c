@@ -26,7 +26,6 @@ static ZdmHeld *volatile watched = NULL;
 static volatile int watched_count = 0;
 static ZdmGivingWay giving_way;
 static ZdmWaiter gave_way_to; /* pid 0: nobody */
-static volatile sig_atomic_t gave_way = false;
 static TimeoutId watch = MAX_TIMEOUTS;
 
 static bool has_waited(PGPROC *proc, TimestampTz now) {
@@ -59,15 +58,14 @@ static const ZdmHeld *awaited_by(PGPROC *proc) {
 static void look_for_waiters(void) {
     TimestampTz now = GetCurrentTimestamp();
 
-    if (watched_count == 0 || gave_way) return;
+    if (watched_count == 0 || gave_way_to.pid != 0) return;
     for (uint32 i = 0; i < ProcGlobal->allProcCount; i++) {
         PGPROC *proc = &ProcGlobal->allProcs[i];
         const ZdmHeld *held = awaited_by(proc);
+        int pid = proc->pid;
 
-        if (held == NULL || !has_waited(proc, now)) continue;
-        gave_way_to = (ZdmWaiter){proc->pid, held->relation, proc->waitLockMode};
-        if (gave_way_to.pid == 0) continue;
-        gave_way = true;
+        if (held == NULL || pid == 0 || !has_waited(proc, now)) continue;
+        gave_way_to = (ZdmWaiter){pid, held->relation, proc->waitLockMode};
         QueryCancelPending = true;
         InterruptPending = true;
         return;
@@ -81,7 +79,6 @@ void zdm_watch_waiters(const ZdmHeld *held, int count, ZdmGivingWay how) {
     memcpy(watched, held, sizeof(ZdmHeld) * count);
     giving_way = how;
     gave_way_to = (ZdmWaiter){0};
-    gave_way = false;
     watched_count = count;
     enable_timeout_every(watch, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), look_every_ms),
                          look_every_ms);
@@ -94,7 +91,7 @@ void zdm_watch_no_more(void) {
     pfree(watched);
     watched = NULL;
     /* The statement may have ended before it noticed. */
-    if (gave_way) QueryCancelPending = false;
+    if (gave_way_to.pid != 0) QueryCancelPending = false;
 }
 
 ErrorData *zdm_give_way_begin(int count, const ZdmHeld *held, int patience_ms) {
@@ -109,9 +106,8 @@ ErrorData *zdm_give_way_begin(int count, const ZdmHeld *held, int patience_ms) {
 ErrorData *zdm_give_way_end(ZdmWaiter *to) {
     GUARD_BEGIN();
     zdm_watch_no_more();
-    *to = gave_way ? gave_way_to : (ZdmWaiter){0};
-    /* A parallel plan that has failed: nothing can be set before the abort, which does it itself.
-     */
+    *to = gave_way_to;
+    /* After an error in a parallel plan only the abort can set it, and does. */
     if (!IsInParallelMode())
         SetConfigOption("deadlock_timeout", ZDM_DEADLOCK_TIMEOUT, PGC_SUSET, PGC_S_SESSION);
     GUARD_END();

@@ -16,6 +16,10 @@ void zdm_set(const char *name, const char *value) {
                             false);
 }
 
+void zdm_set_lock_timeout(double timeout_ms) {
+    zdm_set("lock_timeout", psprintf("%d", timeout_ms < 1 ? 1 : (int)timeout_ms));
+}
+
 /* A hand-written search_path may put anything before pg_catalog. */
 static bool parser_is_pinned(void) {
     return standard_conforming_strings && strcmp(namespace_search_path, ZDM_SEARCH_PATH) == 0;

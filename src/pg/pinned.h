@@ -24,6 +24,8 @@ extern bool zdm_settings_are_pinned(void);
 
 /* In the current nest level: what was before is there again when that ends. */
 extern void zdm_set(const char *name, const char *value);
+/* The same of lock_timeout; less than a millisecond is one, for none would be no limit. */
+extern void zdm_set_lock_timeout(double timeout_ms);
 /* The same of name=value;... */
 extern void zdm_apply_settings(const char *settings);
 

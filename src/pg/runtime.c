@@ -112,11 +112,7 @@ ErrorData *zdm_lock_relations(int count, const uint32_t *relations, int mode, do
     int nest = NewGUCNestLevel();
 
     for (int i = 0; i < count; i++) {
-        double left = deadline - zdm_now_ms();
-        char value[32];
-
-        snprintf(value, sizeof(value), "%d", left < 1 ? 1 : (int)left);
-        zdm_set("lock_timeout", value);
+        zdm_set_lock_timeout(deadline - zdm_now_ms());
         LockRelationOid(relations[i], mode);
     }
     AtEOXact_GUC(true, nest);

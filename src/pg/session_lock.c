@@ -36,10 +36,8 @@ ErrorData *zdm_lock_for_session(uint32_t relation, int mode, double timeout_ms) 
     GUARD_BEGIN();
     LOCKTAG tag = tag_of(relation);
     int nest = NewGUCNestLevel();
-    char value[32];
 
-    snprintf(value, sizeof(value), "%d", timeout_ms < 1 ? 1 : (int)timeout_ms);
-    zdm_set("lock_timeout", value);
+    zdm_set_lock_timeout(timeout_ms);
     LockAcquire(&tag, mode, true, false);
     AtEOXact_GUC(true, nest);
     GUARD_END();

@@ -64,8 +64,7 @@ class ValidateConstraint final : public StepKind {
         LockRequest request;
         request.mode = ZDM_SHARE_UPDATE_EXCLUSIVE;
         request.takes_long = true;
-        note_slowness(turn, fmt::format("reads every row of {} for constraint {}",
-                                        turn.migration.relation_name, Identifier(step.object)));
+        note_every_row_read(turn, step.object);
         const Outcome outcome = under_lock_on(turn, step, request, [&] {
             const Rows rows = constraint_of(turn, step);
             if (rows.empty() && !has_table(turn.migration, turn.migration.relation))

@@ -166,9 +166,7 @@ class ProveConstraint final : public StepKind {
     }
 
     static Outcome prove(Turn &turn, const Step &step, const Constraint &constraint) {
-        if (!constraint.valid)
-            note_slowness(turn, fmt::format("reads every row of {} for constraint {}",
-                                            turn.migration.relation_name, Identifier(step.object)));
+        if (!constraint.valid) note_every_row_read(turn, step.object);
         LockRequest request;
         in_turn(turn, [&] { request.relations = with_partitions({turn.migration.relation}); });
         request.mode = ZDM_SHARE_UPDATE_EXCLUSIVE;

@@ -114,6 +114,11 @@ void note_slowness(Turn &turn, const std::string &reason) {
     turn.migration.message = reason;
 }
 
+void note_every_row_read(Turn &turn, const std::string &constraint) {
+    note_slowness(turn, fmt::format("reads every row of {} for constraint {}",
+                                    turn.migration.relation_name, Identifier(constraint)));
+}
+
 std::string horizon_holder() {
     const auto oldest = oldest_snapshot();
     return oldest ? oldest->holder : "an old snapshot";

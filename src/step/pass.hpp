@@ -30,6 +30,9 @@ constexpr double save_every_ms = 300;
 // Notes on the migration's row why a pass is slow, or clears that note.
 void note_slowness(Turn &turn, const std::string &reason);
 
+// The same for a proof: of a constraint, by its name.
+void note_every_row_read(Turn &turn, const std::string &constraint);
+
 // Who keeps dead rows from being pruned, in words.
 std::string horizon_holder();
 

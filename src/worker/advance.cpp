@@ -98,13 +98,13 @@ int64_t record_failure(const Migration &seen, const Move &move, const Error &err
         if (!now) return;
         if (passes_by_itself(code)) {
             pause_ms = std::max<int64_t>(retry_pause_ms(step.attempts), 100);
-            if (code == sqlstate::lock_not_available && !says_for_whom(error)) {
-                const std::string holder = table_holder(
-                    step.relation != 0 ? step.relation : seen.relation, ZDM_ROW_EXCLUSIVE);
+            if (code == sqlstate::lock_not_available) {
+                const uint32_t relation = step.relation != 0 ? step.relation : seen.relation;
+                const std::string holder =
+                    says_for_whom(error) ? "" : table_holder(relation, ZDM_ROW_EXCLUSIVE);
                 if (!holder.empty()) reason = fmt::format("waits for a lock: {}", holder);
-            }
-            if (code == sqlstate::lock_not_available)
                 pause_ms = std::min(pause_ms, longest_weak_lock_pause_ms);
+            }
             set_step_state(*now, step, still_done ? "done" : "waiting", reason);
             report_state(*now, "waiting", reason, code);
         } else {
@@ -206,7 +206,8 @@ int64_t take_turn(const Migration &migration, bool alone, Pacer &pacer) {
         in_turn(turn, [&] { record_outcome(turn, move, outcome); });
         return outcome.pause_ms;
     } catch (Error &error) {
-        if (error.sqlstate() == "57P01" || error.sqlstate() == "57P02" || !move.step) throw;
+        if (error.sqlstate() == sqlstate::shut_down || error.sqlstate() == "57P02" || !move.step)
+            throw;
         return record_failure(migration, move, error);
     } catch (const std::exception &defect) {
         if (!move.step) throw;
