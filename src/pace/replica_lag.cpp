@@ -5,9 +5,8 @@
 // standby reports its place when it gets something, so where it looks behind and nothing is being
 // written, a few bytes are sent to make it speak.
 //
-// In bytes it is where the lag will be at the next look if it goes on growing as since the last
-// one: a pass writes megabytes between two looks, and stopping is too late once the limit is
-// broken.
+// In bytes it is where the lag may be at the next look: a pass writes megabytes between two looks,
+// in bursts, and stopping is too late once the limit is broken.
 //
 // Commits of the application wait for a synchronous standby, so that one slows the pass down from a
 // tenth of the budget on, by the delay of its flushes.
@@ -26,6 +25,10 @@ constexpr double stop_at_budgets = 5;
 constexpr double synchronous_share = 0.1;
 constexpr double speak_after_ms = 500;
 constexpr size_t longest_history = 4096;
+// From one look to the next: a burst is forgotten after a second.
+constexpr double growth_fades = 0.8;
+// A burst is at most so many times the one before, as a rule.
+constexpr double growth_varies = 2;
 
 std::string in_time(double ms) {
     return ms < 1000 ? fmt::format("{:.0f} ms", ms) : fmt::format("{:.1f} s", ms / 1000);
@@ -62,6 +65,7 @@ class ReplicaLag final : public Signal {
         if (rows.empty()) {
             history.points.clear();
             history.values.clear();
+            history.growth.clear();
             return std::nullopt;
         }
         const double written = rows.number(0, 6);
@@ -71,7 +75,7 @@ class ReplicaLag final : public Signal {
 
         std::optional<Reading> worst;
         bool behind = false;
-        std::map<std::string, double> lags;
+        std::map<std::string, double> lags, growths;
         for (size_t row = 0; row < rows.size(); ++row) {
             const double bytes = std::max(rows.number(row, 3), 0.0);
             behind = behind || bytes > 0;
@@ -85,9 +89,11 @@ class ReplicaLag final : public Signal {
             const double lag = rows.number(row, 8);
             const double growth = last == history.values.end() ? 0 : lag - last->second;
             lags[sender] = lag;
-            note(scene, rows, row, lag + std::max(growth, 0.0), ms, worst);
+            growths[sender] = std::max({growth, growth_fades * history.growth[sender], 0.0});
+            note(scene, rows, row, lag + growth_varies * growths[sender], ms, worst);
         }
         history.values = std::move(lags);
+        history.growth = std::move(growths);
         if (behind && !grows && scene.now_ms - history.value > speak_after_ms) {
             query("SELECT pg_logical_emit_message(false, 'zdm', '')");
             history.value = scene.now_ms;

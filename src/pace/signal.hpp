@@ -47,6 +47,7 @@ struct History {
     };
     std::deque<Point> points;
     std::map<std::string, double> values;  // where there are several, by name
+    std::map<std::string, double> growth;  // theirs from one look to the next, the most of late
 };
 
 // What a signal may look at.
