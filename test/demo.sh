@@ -96,7 +96,7 @@ start_work() {
     line "reads it, and writes a line to pgbench_history. It goes on until the end."
     sleep 5
     expand_from=$(now)
-    read -r p50 p99 max < <(load_latency "$load_from" "$expand_from")
+    read -r p50 _ p99 max < <(load_latency "$load_from" "$expand_from")
     line "for comparison, with nothing beside it: p50 $p50 ms, p99 $p99 ms, max $max ms"
 }
 
@@ -202,9 +202,9 @@ report() {
                  WHERE attrelid = 'pgbench_accounts'::regclass AND attname ~ '^zdm_')")" 0
     result "longest strong lock held" "$(step_value "round(max(longest_hold_ms)::numeric, 1)") ms"
     result "longest wait for a strong lock" "$(step_value "round(max(longest_wait_ms)::numeric, 1)") ms"
-    read -r p50 p99 max < <(load_latency "$load_from" "$expand_from")
+    read -r p50 _ p99 max < <(load_latency "$load_from" "$expand_from")
     result "load before, p50 / p99 / max" "$p50 / $p99 / $max ms"
-    read -r p50 p99 max < <(load_latency "$expand_from" "$load_to")
+    read -r p50 _ p99 max < <(load_latency "$expand_from" "$load_to")
     result "load during all this, p50 / p99 / max" "$p50 / $p99 / $max ms"
     seconds=$(step_value "extract(epoch FROM max(s.finished_at - s.started_at) FILTER (WHERE s.kind = 'backfill'))")
     result "backfill, rows per second" "$(thousands "$(awk -v rows="$rows" -v seconds="$seconds" \

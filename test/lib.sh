@@ -381,7 +381,7 @@ load_transactions() {
 
 now() { date +%s.%N; }
 
-# load_latency [FROM TO]: "p50 p99 max" in milliseconds of the transactions that were under way at
+# load_latency [FROM TO]: "p50 p95 p99 max" in milliseconds of the transactions that were under way at
 # some time between the two (seconds since 1970), or of all.
 load_latency() {
     cat "$load_prefix".[0-9]* 2>/dev/null |
@@ -391,11 +391,11 @@ load_latency() {
                 if (ended >= from && ended - $3 / 1e6 <= to) print $3 / 1000
             }' |
         sort -n |
-        awk '{ latency[NR] = $1 }
+        awk 'function at(share,  place) { place = int(NR * share); return latency[place ? place : 1] }
+             { latency[NR] = $1 }
              END {
-                 if (NR == 0) { print "- - -"; exit }
-                 p50 = int(NR * 0.50); p99 = int(NR * 0.99)
-                 printf "%.2f %.2f %.1f\n", latency[p50 ? p50 : 1], latency[p99 ? p99 : 1], latency[NR]
+                 if (NR == 0) { print "- - - -"; exit }
+                 printf "%.2f %.2f %.2f %.1f\n", at(0.50), at(0.95), at(0.99), latency[NR]
              }'
 }
 

@@ -133,7 +133,7 @@ SQL
 
 note_latency() { # CONTENDER FROM TO
     local p50 p99 max
-    read -r p50 p99 max < <(load_latency "$2" "$3")
+    read -r p50 _ p99 max < <(load_latency "$2" "$3")
     note p50 "$1" "$p50"
     note p99 "$1" "$p99"
     note max "$1" "$max"

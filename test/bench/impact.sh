@@ -177,7 +177,7 @@ cut_over() { # LOAD CONTENDER BEGAN
     ended=$(now)
     sleep 1
     stop_load
-    stall=$(printf '%s\n' "$stall" "$(load_latency "$from" "$ended" | cut -d ' ' -f 3)" | sort -n | tail -1)
+    stall=$(printf '%s\n' "$stall" "$(load_latency "$from" "$ended" | cut -d ' ' -f 4)" | sort -n | tail -1)
     failures=$((failures + $(load_failures)))
     note_plot "$1" "$2" "$3"
     rm -f "$load_prefix".*
@@ -185,16 +185,8 @@ cut_over() { # LOAD CONTENDER BEGAN
 
 note() { echo "$4" >>"$work/$1.$2.$3"; } # WHAT LOAD CONTENDER VALUE
 
-p95() {
-    cat "$load_prefix".[0-9]* | awk -v from="$1" -v to="$2" '
-        $3 != "failed" && $3 != "skipped" {
-            ended = $5 + $6 / 1e6
-            if (ended >= from && ended - $3 / 1e6 <= to) print $3 / 1000
-        }' | sort -n | awk '{ v[NR] = $1 } END { i = int(NR * 0.95); print NR ? v[i ? i : 1] : "-" }'
-}
-
 measure() { # LOAD CONTENDER
-    local p50 p99 stall failures
+    local p50 p95 p99 stall failures
     create_table
     begin_load "$1" "$2"
     open_session
@@ -206,12 +198,12 @@ measure() { # LOAD CONTENDER
     ended=$to
     sleep 2
     stop_load
-    read -r p50 p99 stall < <(load_latency "$from" "$to")
-    local alone=$(load_latency "$before" "$from" | cut -d ' ' -f 2)
+    read -r p50 p95 p99 stall < <(load_latency "$from" "$to")
+    local alone=$(load_latency "$before" "$from" | cut -d ' ' -f 3)
     note ratio "$1" "$2" "$(awk "BEGIN { print $p99 / $alone }")"
     note p50 "$1" "$2" "$p50"
+    note p95 "$1" "$2" "$p95"
     note p99 "$1" "$2" "$p99"
-    note p95 "$1" "$2" "$(p95 "$from" "$to")"
     failures=$(load_failures)
     : >"$work/plot.$1.$2"
     note_plot "$1" "$2" "$began"
