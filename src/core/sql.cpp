@@ -104,6 +104,10 @@ Rows query(const std::string &sql, const Parameters &parameters) {
     return run_sql(sql.c_str(), parameters, ZDM_PLAN_ONCE);
 }
 
+Rows kept_query(const char *sql, const Parameters &parameters) {
+    return run_sql(sql, parameters, ZDM_PLAN_KEPT);
+}
+
 Rows evaluate(const std::string &sql, const std::string &settings) {
     ZdmResult result{};
     check(zdm_sql_evaluate(sql.c_str(), settings.c_str(), &result));

@@ -96,6 +96,10 @@ class Rows {
 // session, whatever this one has set (pg/pinned.h).
 Rows query(const std::string &sql, const Parameters &parameters = {});
 
+// The same of a fixed statement that is run again and again, with a plan kept for the session: the
+// planner takes several times as long as the server's state takes to read. sql as for catalog().
+Rows kept_query(const char *sql, const Parameters &parameters = {});
+
 // Runs one statement that evaluates a user's expressions: these may depend on settings, and give
 // what their author means only under the author's (Migration::evaluation); "" = this session's.
 Rows evaluate(const std::string &sql, const std::string &settings = "");

@@ -1,4 +1,4 @@
-// Beside others a pass rests between two pages, for as long as its share of the time asks for.
+// Beside others a pass rests every few pages, for as long as its share of the time asks for.
 //
 // A statement that wakes up on the core that a pass keeps busy waits for the end of its slice of
 // time, which Linux ends at a tick of its clock: 3 to 4 ms, several times as long as the statement

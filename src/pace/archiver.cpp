@@ -20,7 +20,7 @@ class Archiver final : public Signal {
     std::optional<Reading> measure(const Scene &scene, History &) const override {
         const double limit = scene.limits.archive_backlog;
         if (limit <= 0) return std::nullopt;
-        const Rows rows = query(
+        const Rows rows = kept_query(
             R"(SELECT (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'),
                       coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false)
                  FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off')");

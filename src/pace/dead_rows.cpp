@@ -18,8 +18,8 @@ class DeadRows final : public Signal {
     std::optional<Reading> measure(const Scene &scene, History &) const override {
         if (scene.limits.dead_rows <= 0) return std::nullopt;
         const Rows rows =
-            query("SELECT pg_stat_get_dead_tuples($1::oid), pg_stat_get_live_tuples($1::oid)",
-                  {scene.relation});
+            kept_query("SELECT pg_stat_get_dead_tuples($1::oid), pg_stat_get_live_tuples($1::oid)",
+                       {scene.relation});
         const double dead = rows.number(0, 0), all = dead + rows.number(0, 1);
         if (all < least_rows) return std::nullopt;
         Reading reading;

@@ -15,7 +15,7 @@ namespace zdm {
 // at all is that of a standby (hot_standby_feedback). Where several are as old, the one that has
 // been open longest is the cause.
 std::optional<OldestSnapshot> oldest_snapshot() {
-    const Rows rows = query(
+    const Rows rows = kept_query(
         R"(SELECT format('pid %s (%s, transaction open for %s s)', pid, coalesce(state, backend_type),
                          round(extract(epoch FROM clock_timestamp() - xact_start))),
                   greatest(age(backend_xid), CASE WHEN coalesce(datname = current_database(), true) THEN age(backend_xmin) END) AS age,

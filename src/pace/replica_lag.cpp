@@ -51,7 +51,7 @@ class ReplicaLag final : public Signal {
         if (scene.limits.replica_lag_ms <= 0 && scene.limits.replica_lag_bytes <= 0)
             return std::nullopt;
         // Logical subscribers report at their own times; what they hold back is in slot_retention.
-        const Rows rows = query(
+        const Rows rows = kept_query(
             R"(SELECT coalesce(nullif(r.application_name, ''), host(r.client_addr), r.pid::text),
                       r.sync_state IN ('sync', 'quorum'),
                       r.replay_lsn - '0/0', pg_current_wal_flush_lsn() - r.replay_lsn,

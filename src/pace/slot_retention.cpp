@@ -22,7 +22,7 @@ class SlotRetention final : public Signal {
     std::optional<Reading> measure(const Scene &scene, History &) const override {
         const double limit = scene.limits.slot_retention;
         if (limit <= 0) return std::nullopt;
-        const Rows rows = query(
+        const Rows rows = kept_query(
             R"(SELECT format('%I', s.slot_name), 1 - s.safe_wal_size / k.bytes, k.bytes
                  FROM pg_replication_slots s,
                       (SELECT pg_size_bytes(current_setting('max_slot_wal_keep_size'))::float8 AS bytes) k

@@ -24,8 +24,8 @@ class Window final : public Signal {
         if (window.empty()) return std::nullopt;
         const int from = minutes_at(window, 0), to = minutes_at(window, 6);
         const int now = static_cast<int>(
-            query("SELECT extract(hour FROM clock_timestamp()) * 60 + extract(minute FROM "
-                  "clock_timestamp())")
+            kept_query("SELECT extract(hour FROM clock_timestamp()) * 60 + extract(minute FROM "
+                       "clock_timestamp())")
                 .integer(0, 0));
         const auto since = [](int minute, int start) {
             return (minute - start + day_minutes) % day_minutes;

@@ -79,7 +79,7 @@ bool is_wanted(Turn &turn) {
         return false;
     const double now_ms = zdm_now_ms();
     if (now_ms - turn.worker_seen_ms < look_ms) return true;
-    if (!query("SELECT zdm.worker_pid()").null_text(0, 0)) return false;
+    if (!kept_query("SELECT zdm.worker_pid()").null_text(0, 0)) return false;
     turn.worker_seen_ms = now_ms;
     return true;
 }
