@@ -11,8 +11,10 @@ namespace zdm {
 
 namespace {
 
-// By kind. A tenth of the time is given for the comparison, and only beside a load.
-constexpr double length_ms[] = {3000, 1500, 500};
+// By kind. What is not done in the others has to be done in brisk ones, in which others notice the
+// more of it: these are short only while the correction moves. Only beside a load.
+constexpr double length_ms[] = {9000, 1500, 500};
+constexpr double unsettled_brisk_ms = 3000;
 // What the last boxes have set going (WAL to be written, a queue that has built up) ends in it.
 constexpr double settle_ms = 100;
 // Windows end by themselves where the conductor does not come to it in this time.
@@ -30,8 +32,6 @@ constexpr double kept[] = {0.6, 0.6, 0.9};
 constexpr double kept_idle = 0.5;
 
 double settle_ms_of(int kind) { return kind == ZDM_QUIET ? settle_ms : 0; }
-
-double whole_ms(int kind) { return settle_ms_of(kind) + length_ms[kind]; }
 
 double total(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
     return std::accumulate(counts.begin(), counts.end(), 0.0);
@@ -53,16 +53,17 @@ double percentile_ms(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
 
 }  // namespace
 
-void LatencyWindows::open(int kind, double now_ms) {
+void LatencyWindows::open(int kind, bool settled, double now_ms) {
     const bool quiet = kind == ZDM_QUIET;
+    const double length = kind == ZDM_BRISK && !settled ? unsettled_brisk_ms : length_ms[kind];
     kind_ = kind;
-    ends_ms_ = now_ms + whole_ms(kind);
+    ends_ms_ = now_ms + settle_ms_of(kind) + length;
     if (quiet) idle_seconds_ = idle_core_seconds();
     // A quiet one has to end in time: everybody rests in it.
-    zdm_latency_open(kind, settle_ms_of(kind), length_ms[kind] + (quiet ? 0 : overdue_ms));
+    zdm_latency_open(kind, settle_ms_of(kind), length + (quiet ? 0 : overdue_ms));
 }
 
-void LatencyWindows::tick(double now_ms) {
+void LatencyWindows::tick(bool settled, double now_ms) {
     if (conducts_ && !has_lapsed(now_ms)) return;
     // A window in which nobody worked at the end says nothing.
     const bool conducted = conducts_ && now_ms < ends_ms_ + overdue_ms;
@@ -73,7 +74,7 @@ void LatencyWindows::tick(double now_ms) {
         for (int kind = 0; kind < ZDM_WINDOW_KINDS; ++kind)
             zdm_latency_take(kind, of_somebody_else.data());
         zdm_latency_publish(nullptr);
-        open(ZDM_BRISK, now_ms);
+        open(ZDM_BRISK, false, now_ms);
         return;
     }
     std::array<uint32_t, ZDM_LATENCY_BUCKETS> taken;
@@ -88,12 +89,12 @@ void LatencyWindows::tick(double now_ms) {
     }
     const bool worth_it = kind_ != ZDM_BRISK || transactions >= least_transactions;
     if (!worth_it) forget();
-    open(worth_it ? (kind_ + 1) % ZDM_WINDOW_KINDS : ZDM_BRISK, now_ms);
+    open(worth_it ? (kind_ + 1) % ZDM_WINDOW_KINDS : ZDM_BRISK, settled, now_ms);
 }
 
 void LatencyWindows::measure_idle(double now_ms) {
     const auto seconds = idle_core_seconds();
-    const double passed = (now_ms - ends_ms_ + whole_ms(ZDM_QUIET)) / 1000;
+    const double passed = (now_ms - ends_ms_ + settle_ms + length_ms[ZDM_QUIET]) / 1000;
     if (!seconds || !idle_seconds_) return;
     const double cores = (*seconds - *idle_seconds_) / passed;
     idle_cores_ = idle_cores_ < 0 ? cores : kept_idle * idle_cores_ + (1 - kept_idle) * cores;
@@ -124,8 +125,8 @@ std::optional<ZdmLatencyComparison> LatencyWindows::latest() {
 }
 
 double LatencyWindows::mean_share() {
-    return (whole_ms(ZDM_BRISK) + whole_ms(ZDM_GENTLE) * ZDM_GENTLE_SHARE) /
-           (whole_ms(ZDM_BRISK) + whole_ms(ZDM_GENTLE) + whole_ms(ZDM_QUIET));
+    return (length_ms[ZDM_BRISK] + length_ms[ZDM_GENTLE] * ZDM_GENTLE_SHARE) /
+           (length_ms[ZDM_BRISK] + length_ms[ZDM_GENTLE] + settle_ms + length_ms[ZDM_QUIET]);
 }
 
 void LatencyWindows::stop() {

@@ -17,8 +17,9 @@ class LatencyWindows {
     LatencyWindows(const LatencyWindows &) = delete;
     LatencyWindows &operator=(const LatencyWindows &) = delete;
     ~LatencyWindows() { stop(); }
-    // Several times a second while a pass works: opens and closes windows.
-    void tick(double now_ms);
+    // Several times a second while a pass works: opens and closes windows. settled: what has been
+    // found out before has hardly changed our share.
+    void tick(bool settled, double now_ms);
     // The pass stands still or is over, or nobody is to be measured.
     void stop();
     static std::optional<ZdmLatencyComparison> latest();
@@ -29,7 +30,7 @@ class LatencyWindows {
     using Counts = std::array<double, ZDM_LATENCY_BUCKETS>;
 
     bool has_lapsed(double now_ms) const { return now_ms >= ends_ms_; }
-    void open(int kind, double now_ms);
+    void open(int kind, bool settled, double now_ms);
     void compare();
     void forget();
     void measure_idle(double now_ms);

@@ -88,7 +88,7 @@ void Pacer::measure_latency(const Settings &settings, double now_ms) {
     if (stopped_ || fixed_duty(settings) || settings.limits.latency_ratio <= 0)
         latency_.stop();
     else
-        latency_.tick(now_ms);
+        latency_.tick(correction_is_settled_, now_ms);
 }
 
 void Pacer::measure_all(const Scene &scene) {
@@ -135,6 +135,7 @@ void Pacer::decide(double now_ms) {
             worst_name = name;
         }
     }
+    correction_is_settled_ = correction && correction->is_settled;
     ceiling_ = correction
                    ? std::min(ceiling * correction->times, std::max(ceiling, correction->most))
                    : ceiling;

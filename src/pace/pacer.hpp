@@ -87,6 +87,7 @@ class Pacer {
     double halved_ms_ = 0;
     Throttle slowed_by_;  // the signal that has halved the duty last
     double ceiling_ = 1;
+    bool correction_is_settled_ = false;
     Throttle ceiling_by_;
     std::optional<Throttle> stopped_;
     bool stands_by_ = false;  // stopped_ is inherited

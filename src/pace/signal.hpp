@@ -33,6 +33,7 @@ struct Reading {
     struct Correction {
         double times;
         double most;
+        bool is_settled;  // hardly moved by the latest comparison
     };
     std::optional<Correction> correction = {};
 };
