@@ -259,7 +259,19 @@ SELECT zdm.change_type('t', 'v', 'numeric', reverse => 'round(v)::integer', name
 SELECT zdm.cutover('t');
 CALL zdm.wait('t', 'soak', 60);
 INSERT INTO t (id, v) VALUES (20, 20.1), (21, 20.2);
+-- Why it cannot be taken down is said as well, and hides nothing.
+CREATE FUNCTION keep_constraints() RETURNS event_trigger LANGUAGE plpgsql AS
+$$BEGIN
+    IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() WHERE object_identity LIKE '%low on %') THEN
+        RAISE 'constraints are kept here' USING ERRCODE = '42501';
+    END IF;
+END$$;
+CREATE EVENT TRIGGER keep_constraints ON sql_drop EXECUTE FUNCTION keep_constraints();
 SELECT zdm.revert('t');
+CALL zdm.wait('t', 'ready', 60);
+DROP EVENT TRIGGER keep_constraints;
+DROP FUNCTION keep_constraints;
+SELECT zdm.resume('t');
 CALL zdm.wait('t', 'ready', 60);
 INSERT INTO t (id, v) VALUES (30, 99.9), (31, 20.3);
 SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype <> 'n' ORDER BY 1;

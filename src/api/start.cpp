@@ -270,7 +270,8 @@ std::string start(uint32_t relation, const char *given_name,
         return migration.name;
     }
     // Another session may start the same one at this moment: the index decides, after its commit.
-    const auto lost = attempt({"23505"}, [&] { record(table, draft, migration); });
+    const auto lost =
+        attempt({sqlstate::unique_violation}, [&] { record(table, draft, migration); });
     if (lost) {
         const auto other = latest_migration(migration.name);
         if (!other || !is_replay(*other, table, draft))

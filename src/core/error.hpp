@@ -32,6 +32,8 @@ constexpr auto lock_not_available = "55P03";
 constexpr auto query_canceled = "57014";
 constexpr auto deadlock_detected = "40P01";
 constexpr auto shut_down = "57P01";
+constexpr auto unique_violation = "23505";
+constexpr auto crash_shut_down = "57P02";
 }  // namespace sqlstate
 
 class Error : public std::exception {
@@ -49,6 +51,10 @@ class Error : public std::exception {
     bool is_lost_lock() const {
         return sqlstate() == sqlstate::lock_not_available ||
                sqlstate() == sqlstate::deadlock_detected;
+    }
+    // This process has to go, at once.
+    bool is_shut_down() const {
+        return sqlstate() == sqlstate::shut_down || sqlstate() == sqlstate::crash_shut_down;
     }
     bool has_place() const { return zdm_error_has_place(data_); }
 

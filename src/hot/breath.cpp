@@ -18,7 +18,7 @@ namespace {
 
 // At full speed a millisecond has two rests.
 constexpr double longest_work_us = 500;
-// A rest costs some 20 of them: two switches, a timer, cold caches; and whoever has the core when
+// A rest costs some 20 us: two switches, a timer, cold caches; and whoever has the core when
 // it ends is put off it. Beside pgbench at a quarter of its peak and at half of it, at shares of
 // 0.15 and 0.1, against a rest after every page (some 60): 3.8 us a row instead of 6.5, so a fifth
 // more rows; p99 2.5 and 3.3 ms instead of 3.1 and 4.5. Three and four times as much is no better.

@@ -54,15 +54,12 @@ double most_of_idle(const ZdmLatencyComparison &latest, double limit) {
     return std::clamp(latest.idle_cores * (1 - 1 / limit) / LatencyWindows::mean_share(), 0.0, 1.0);
 }
 
-constexpr char moved[] = "moved by";
-
 class Latency final : public Signal {
   public:
     const char *name() const override { return "latency"; }
     double period_ms() const override { return 1000; }
 
-    // history: value is the correction, the one point says which comparison has moved it last,
-    // values how far it was to go.
+    // history: value is the correction, the one point says which comparison has moved it last.
     std::optional<Reading> measure(const Scene &scene, History &history) const override {
         const double limit = scene.limits.latency_ratio;
         if (limit <= 0 || !scene.latency) {
@@ -74,24 +71,23 @@ class Latency final : public Signal {
         const double step =
             std::clamp(std::sqrt(std::max(limit - 1, 0.0) * aim / std::max(excess(latest), 0.001)),
                        shrink_by_most, grow_by_most);
+        const double used = std::min(scene.duty / scene.ceiling, 1.0);
+        const bool grows = step >= 1 && used >= used_up && scene.ceiling < most;
         if (history.points.empty()) {
             history.points = {{scene.now_ms, 0}};
             history.value = 1;
-            history.values[moved] = most_times;
         }
         if (history.points[0].value != latest.number) {
             history.points = {{scene.now_ms, static_cast<double>(latest.number)}};
-            const double used = std::min(scene.duty / scene.ceiling, 1.0);
-            const bool grows = step >= 1 && used >= used_up && scene.ceiling < most;
             if (step < 1)
                 history.value *= std::max(used * step, shrink_by_most);
             else if (grows)
                 history.value *= step;
-            history.values[moved] = step < 1 ? 1 / step : grows ? step : 1;
             history.value = std::clamp(history.value, least_times, most_times);
         }
         Reading reading;
-        reading.correction = {history.value, most, history.values[moved] < hardly};
+        const double moves = step < 1 ? 1 / step : grows ? step : 1;
+        reading.correction = {history.value, most, moves < hardly};
         if (step >= 1 && most < 1 && scene.ceiling >= most)
             reading.text = fmt::format(
                 "{:.2f} of {:.0f} cores idle while it rests (zdm.max_latency_ratio {:g})",

@@ -33,6 +33,15 @@ constexpr double kept_idle = 0.5;
 
 double settle_ms_of(int kind) { return kind == ZDM_QUIET ? settle_ms : 0; }
 
+double length_ms_of(int kind, bool settled) {
+    return kind == ZDM_BRISK && !settled ? unsettled_brisk_ms : length_ms[kind];
+}
+
+// From its opening to its end.
+double whole_ms(int kind, bool settled = true) {
+    return settle_ms_of(kind) + length_ms_of(kind, settled);
+}
+
 double total(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
     return std::accumulate(counts.begin(), counts.end(), 0.0);
 }
@@ -55,12 +64,12 @@ double percentile_ms(const std::array<double, ZDM_LATENCY_BUCKETS> &counts) {
 
 void LatencyWindows::open(int kind, bool settled, double now_ms) {
     const bool quiet = kind == ZDM_QUIET;
-    const double length = kind == ZDM_BRISK && !settled ? unsettled_brisk_ms : length_ms[kind];
     kind_ = kind;
-    ends_ms_ = now_ms + settle_ms_of(kind) + length;
+    ends_ms_ = now_ms + whole_ms(kind, settled);
     if (quiet) idle_seconds_ = idle_core_seconds();
     // A quiet one has to end in time: everybody rests in it.
-    zdm_latency_open(kind, settle_ms_of(kind), length + (quiet ? 0 : overdue_ms));
+    zdm_latency_open(kind, settle_ms_of(kind),
+                     length_ms_of(kind, settled) + (quiet ? 0 : overdue_ms));
 }
 
 void LatencyWindows::tick(bool settled, double now_ms) {
@@ -94,7 +103,7 @@ void LatencyWindows::tick(bool settled, double now_ms) {
 
 void LatencyWindows::measure_idle(double now_ms) {
     const auto seconds = idle_core_seconds();
-    const double passed = (now_ms - ends_ms_ + settle_ms + length_ms[ZDM_QUIET]) / 1000;
+    const double passed = (now_ms - ends_ms_ + whole_ms(ZDM_QUIET)) / 1000;
     if (!seconds || !idle_seconds_) return;
     const double cores = (*seconds - *idle_seconds_) / passed;
     idle_cores_ = idle_cores_ < 0 ? cores : kept_idle * idle_cores_ + (1 - kept_idle) * cores;
@@ -125,8 +134,8 @@ std::optional<ZdmLatencyComparison> LatencyWindows::latest() {
 }
 
 double LatencyWindows::mean_share() {
-    return (length_ms[ZDM_BRISK] + length_ms[ZDM_GENTLE] * ZDM_GENTLE_SHARE) /
-           (length_ms[ZDM_BRISK] + length_ms[ZDM_GENTLE] + settle_ms + length_ms[ZDM_QUIET]);
+    const double brisk = whole_ms(ZDM_BRISK), gentle = whole_ms(ZDM_GENTLE);
+    return (brisk + gentle * ZDM_GENTLE_SHARE) / (brisk + gentle + whole_ms(ZDM_QUIET));
 }
 
 void LatencyWindows::stop() {

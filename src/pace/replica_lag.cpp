@@ -95,7 +95,7 @@ class ReplicaLag final : public Signal {
         history.values = std::move(lags);
         history.growth = std::move(growths);
         if (behind && !grows && scene.now_ms - history.value > speak_after_ms) {
-            query("SELECT pg_logical_emit_message(false, 'zdm', '')");
+            kept_query("SELECT pg_logical_emit_message(false, 'zdm', '')");
             history.value = scene.now_ms;
         }
         return worst;

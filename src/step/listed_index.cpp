@@ -5,6 +5,7 @@
 // builds it again: that is the undoing of the first step, which keeps the text.
 #include "state/index.hpp"
 #include "state/names.hpp"
+#include "step/concurrent_build.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/utility.hpp"
@@ -27,23 +28,22 @@ class KeepIndexDefinition final : public StepKind {
     }
 
     Outcome undo(Turn &turn, const Step &step) const override {
-        std::optional<Index> index, half_built;
-        std::string create_sql;
+        std::optional<Index> index;
+        std::optional<ConcurrentBuild> build;
         in_turn(turn, [&] {
             const uint32_t table = turn.migration.relation;
             index = find_index(step.related);
-            half_built = find_index(table, shadow(turn, step));
             if ((index && index->valid) || !quoted_relation(table)) return;
             OwnerScope as_owner(turn.migration.owner);
-            create_sql = index_text(step.sql, table, shadow(turn, step), IndexBuild::concurrently);
+            const std::string name = shadow(turn, step);
+            build = {table, name, index_text(step.sql, table, name, IndexBuild::concurrently),
+                     fmt::format("builds index {} again", Identifier(step.object))};
         });
-        if (create_sql.empty()) return Outcome::finished();
-        if (half_built && !half_built->valid) drop_half_built(turn, *half_built);
-        note_slowness(turn, fmt::format("builds index {} again, after all older transactions have "
-                                        "ended",
-                                        Identifier(step.object)));
-        if (!half_built || !half_built->valid)
-            run_utility_on(turn, {turn.migration.relation}, ZDM_SHARE_UPDATE_EXCLUSIVE, create_sql);
+        if (!build) return Outcome::finished();
+        Step again = step;
+        again.description = fmt::format("Build index {} again", Identifier(step.object));
+        const Outcome built = build_concurrently(turn, again, *build);
+        if (!built.is_done()) return built;
         if (index) drop_index_concurrently(turn, *index);
         return give_name(turn, step);
     }

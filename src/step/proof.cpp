@@ -3,6 +3,7 @@
 #include "carry/plan.hpp"
 #include "state/index.hpp"
 #include "step/lock.hpp"
+#include "step/public_text.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -30,6 +31,24 @@ std::vector<Proof> standing_proofs(const Migration &migration) {
     return standing;
 }
 
+// Class 57: cancelled, or shut down.
+bool is_no_verdict(const Error &error) {
+    return passes_by_itself(error.sqlstate()) || error.sqlstate().substr(0, 2) == "57";
+}
+
+// Finished: there are none any more.
+Outcome take_down_proofs(Turn &turn, const Step &step) {
+    bool proved = false, withdrawn = false;
+    in_turn(turn, [&] { proved = has_proofs(turn.migration); });
+    if (!proved) return Outcome::finished();
+    const Outcome outcome = under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
+        withdraw_proofs(turn.migration);
+        withdrawn = true;
+        return Outcome::more();
+    });
+    return withdrawn ? Outcome::finished() : outcome;
+}
+
 }  // namespace
 
 bool has_proofs(const Migration &migration) { return !standing_proofs(migration).empty(); }
@@ -48,17 +67,17 @@ Outcome or_withdraw_proofs(Turn &turn, const Step &step, const std::function<Out
     try {
         return body();
     } catch (Error &error) {
-        // Class 57: cancelled, or shut down.
-        if (passes_by_itself(error.sqlstate()) || error.sqlstate().substr(0, 2) == "57") throw;
-        bool proved = false, withdrawn = false;
-        in_turn(turn, [&] { proved = has_proofs(turn.migration); });
-        if (!proved) throw;
-        const Outcome outcome = under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
-            withdraw_proofs(turn.migration);
-            withdrawn = true;
-            return Outcome::more();
-        });
-        if (!withdrawn) return outcome;
+        if (is_no_verdict(error)) throw;
+        Outcome down;
+        try {
+            down = take_down_proofs(turn, step);
+        } catch (Error &second) {
+            if (is_no_verdict(second)) throw;
+            raise(error.sqlstate().c_str(), {},
+                  "{}; and what was put up to prove it cannot be taken down: {}",
+                  public_text(turn.migration, error), public_text(turn.migration, second));
+        }
+        if (!down.is_done()) return down;
         throw;
     }
 }

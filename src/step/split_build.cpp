@@ -2,7 +2,7 @@
 // for the part. Nothing is to be undone: it goes with the part.
 #include "core/user.hpp"
 #include "state/index.hpp"
-#include "step/disk_room.hpp"
+#include "step/concurrent_build.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/split.hpp"
@@ -17,28 +17,19 @@ class BuildPartIndex final : public StepKind {
   public:
     const char *name() const override { return "build_part_index"; }
 
-    // step.sql is the source's index. What a crash has left behind is invalid.
+    // step.sql is the source's index.
     Outcome run(Turn &turn, const Step &step) const override {
-        std::optional<Index> index;
-        std::string create_sql;
-        uint32_t part = 0;
+        ConcurrentBuild build;
         in_turn(turn, [&] {
             enter_phase(turn, Phase::build);
-            const Split split = load_split(turn.migration, turn.mapping);
-            part = split.part.relation;
-            index = find_index(part, step.object);
+            const uint32_t part = load_split(turn.migration, turn.mapping).part.relation;
             OwnerScope as_owner(turn.migration.owner);
-            create_sql =
-                index_text(step.sql, split.part.relation, step.object, IndexBuild::concurrently);
+            build = {part, step.object,
+                     index_text(step.sql, part, step.object, IndexBuild::concurrently),
+                     step.description};
         });
-        if (index && !index->valid) drop_half_built(turn, *index);
-        if (!index || !index->valid) {
-            const Outcome room = room_for_index(turn, step, part, create_sql);
-            if (!room.is_done()) return room;
-            note_slowness(
-                turn, fmt::format("{}, after all older transactions have ended", step.description));
-            run_utility_on(turn, {part}, ZDM_SHARE_UPDATE_EXCLUSIVE, create_sql);
-        }
+        const Outcome built = build_concurrently(turn, step, build);
+        if (!built.is_done()) return built;
         in_turn(turn, [&] { set_step_state(turn.migration, step, "done"); });
         return Outcome::finished();
     }

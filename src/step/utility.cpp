@@ -4,16 +4,12 @@
 #include "step/giving_way.hpp"
 #include "step/interruptible.hpp"
 #include "step/lock.hpp"
-#include "step/pass.hpp"
 
 #include "core/no_postgres.hpp"
 
 namespace zdm {
 
 namespace {
-
-constexpr int attempts_to_drop = 50;
-constexpr int64_t pause_to_drop_ms = 200;
 
 void unlock(const std::vector<uint32_t> &relations, int mode) {
     for (const uint32_t relation : relations) check(zdm_unlock_for_session(relation, mode));
@@ -78,29 +74,6 @@ void run_utility_on(Turn &turn, const std::vector<uint32_t> &relations, int mode
 void drop_index_concurrently(Turn &turn, const Index &index) {
     run_utility_on(turn, {index.relation, index.oid}, ZDM_SHARE_UPDATE_EXCLUSIVE,
                    fmt::format("DROP INDEX CONCURRENTLY IF EXISTS {}", index.quoted));
-}
-
-void drop_half_built(Turn &turn, const Index &index) {
-    note_slowness(turn,
-                  "drops what is left of the last attempt, after all transactions that use "
-                  "the table have ended");
-    drop_index_concurrently(turn, index);
-}
-
-bool may_clean_up_after(const Error &error) {
-    return !error.is_lost_lock() && error.sqlstate() != sqlstate::query_canceled &&
-           error.sqlstate() != sqlstate::shut_down;
-}
-
-void drop_failed(Turn &turn, const Index &index) {
-    for (int attempt = 1;; ++attempt) {
-        try {
-            return drop_index_concurrently(turn, index);
-        } catch (Error &error) {
-            if (!error.is_lost_lock() || attempt == attempts_to_drop) throw;
-        }
-        check(zdm_sleep(pause_to_drop_ms));
-    }
 }
 
 }  // namespace zdm

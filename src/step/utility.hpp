@@ -21,13 +21,5 @@ void run_utility_on(Turn &turn, const std::vector<uint32_t> &relations, int mode
 
 // Waits for all transactions that use its table.
 void drop_index_concurrently(Turn &turn, const Index &index);
-// What an interrupted build has left behind.
-void drop_half_built(Turn &turn, const Index &index);
-// What a build has left behind that has just failed: for a lock that is not had at once its error
-// would be forgotten, so it tries for about ten seconds.
-void drop_failed(Turn &turn, const Index &index);
-// False: others have the table now, or it was cancelled or is to stop. The next attempt, or the
-// undoing, does it.
-bool may_clean_up_after(const Error &error);
 
 }  // namespace zdm

@@ -102,7 +102,7 @@ void raise_duplicates(Turn &turn, uint32_t table, const std::string &statement) 
                                       : found.in_words() + " share their keys";
     });
     const Literal name(turn.migration.name);
-    raise("23505", {},
+    raise(sqlstate::unique_violation, {},
           "{}: cannot build unique index on {}: {}; correct them (SELECT * FROM zdm.discrepancy "
           "WHERE name = {}), then SELECT zdm.resume({})",
           described(turn.migration), index, how_many, name, name);

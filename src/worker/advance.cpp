@@ -206,8 +206,7 @@ int64_t take_turn(const Migration &migration, bool alone, Pacer &pacer) {
         in_turn(turn, [&] { record_outcome(turn, move, outcome); });
         return outcome.pause_ms;
     } catch (Error &error) {
-        if (error.sqlstate() == sqlstate::shut_down || error.sqlstate() == "57P02" || !move.step)
-            throw;
+        if (error.is_shut_down() || !move.step) throw;
         return record_failure(migration, move, error);
     } catch (const std::exception &defect) {
         if (!move.step) throw;

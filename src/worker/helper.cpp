@@ -37,7 +37,7 @@ void help(int64_t id) {
     try {
         help_backfill(turn);
     } catch (Error &error) {
-        if (error.sqlstate() == sqlstate::shut_down || error.sqlstate() == "57P02") throw;
+        if (error.is_shut_down()) throw;
         // The worker comes to the same range, and tells what is wrong with it.
         zdm_log(fmt::format("zdm: a helper leaves {}: {}", described(work->migration), error.what())
                     .c_str());

@@ -1,0 +1,76 @@
+#include "step/concurrent_build.hpp"
+
+#include "carry/index_definition.hpp"
+#include "state/index.hpp"
+#include "step/disk_room.hpp"
+#include "step/pass.hpp"
+#include "step/utility.hpp"
+#include "step/violation.hpp"
+
+#include "core/no_postgres.hpp"
+
+namespace zdm {
+
+namespace {
+
+// For a lock that is not had at once the error of a build that has just failed would be forgotten,
+// so it is dropped in about ten seconds.
+constexpr int attempts_to_drop = 50;
+constexpr int64_t pause_to_drop_ms = 200;
+
+std::optional<Index> find_in_turn(Turn &turn, const ConcurrentBuild &build) {
+    std::optional<Index> index;
+    in_turn(turn, [&] { index = find_index(build.table, build.name); });
+    return index;
+}
+
+void drop_half_built(Turn &turn, const Index &index) {
+    note_slowness(turn,
+                  "drops what is left of the last attempt, after all transactions that use "
+                  "the table have ended");
+    drop_index_concurrently(turn, index);
+}
+
+void drop_failed(Turn &turn, const Index &index) {
+    for (int attempt = 1;; ++attempt) {
+        try {
+            return drop_index_concurrently(turn, index);
+        } catch (Error &error) {
+            if (!error.is_lost_lock() || attempt == attempts_to_drop) throw;
+        }
+        check(zdm_sleep(pause_to_drop_ms));
+    }
+}
+
+// False: others have the table now, or it was cancelled or is to stop. The next attempt, or the
+// undoing, does it.
+bool may_clean_up_after(const Error &error) {
+    return !error.is_lost_lock() && error.sqlstate() != sqlstate::query_canceled &&
+           !error.is_shut_down();
+}
+
+}  // namespace
+
+Outcome build_concurrently(Turn &turn, const Step &step, const ConcurrentBuild &build) {
+    if (const auto index = find_in_turn(turn, build)) {
+        if (index->valid) return Outcome::finished();
+        drop_half_built(turn, *index);
+    }
+    const Outcome room = room_for_index(turn, step, build.table, build.create_sql);
+    if (!room.is_done()) return room;
+    // It waits for every transaction that is older, and cannot say so while it does.
+    note_slowness(turn, build.says + ", after all older transactions have ended");
+    try {
+        run_utility_on(turn, {build.table}, ZDM_SHARE_UPDATE_EXCLUSIVE, build.create_sql);
+    } catch (Error &error) {
+        if (!may_clean_up_after(error)) throw;
+        if (const auto index = find_in_turn(turn, build); index && !index->valid)
+            drop_failed(turn, *index);
+        if (error.sqlstate() == sqlstate::unique_violation && makes_unique_index(build.create_sql))
+            raise_duplicates(turn, build.table, build.create_sql);
+        throw;
+    }
+    return Outcome::finished();
+}
+
+}  // namespace zdm

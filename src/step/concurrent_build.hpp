@@ -1,0 +1,28 @@
+// CREATE INDEX CONCURRENTLY, as a step does it: again and again, whatever has come between.
+//
+// It waits for old transactions, but behind SHARE UPDATE EXCLUSIVE, which no reader or writer queues
+// for. An interrupted build leaves an invalid index, which may already refuse writes that break a
+// unique one: it is dropped before the next attempt, and at once where the build failed (but not
+// where it was given up for others, who have the table then).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "step/step.hpp"
+
+namespace zdm {
+
+struct ConcurrentBuild {
+    uint32_t table;
+    std::string name;        // an index of that name there is ours
+    std::string create_sql;  // CREATE [UNIQUE] INDEX CONCURRENTLY name ON table
+    std::string says;        // to status, while it takes place
+};
+
+// In transactions of its own. Finished: there is a valid one; else a wait for room on the disk.
+// 55P03 where the table was not had or given way: try again. 23505 with the rows that share their
+// keys in zdm.discrepancy.
+Outcome build_concurrently(Turn &turn, const Step &step, const ConcurrentBuild &build);
+
+}  // namespace zdm
