@@ -34,7 +34,8 @@ constexpr double nobody_at_work = 0.05;
 constexpr double shortest_box_ms = 2;
 // Alone on the server a longer one saves work (the movers' index entries in larger sorted lots),
 // and harms nobody. Beside others it does: whoever comes for one of its rows waits until its
-// movers' index entries are made.
+// movers' index entries are made. Another worker as well: it cannot use the room of what it has
+// killed before ours are over (a million rows by two workers: 2.6 s instead of 1.8).
 constexpr double longer_when_alone = 4;
 
 constexpr double longest_pause_ms = 10000;
@@ -192,7 +193,7 @@ double Pacer::end_box() {
 }
 
 double Pacer::box_ms(const Settings &settings) const {
-    const bool alone = duty(settings) >= 1 && !beside_others();
+    const bool alone = duty(settings) >= 1 && !beside_others() && settings.max_workers == 1;
     return settings.batch_time_ms * (alone ? longer_when_alone : 1);
 }
 

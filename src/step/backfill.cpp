@@ -50,8 +50,9 @@ class Engine {
 constexpr int64_t longest_held_pause_ms = 64;
 constexpr int64_t longest_busy_pause_ms = 1000;
 
-// What was killed cannot be pruned yet: other snapshots are a little older than that.
-constexpr int64_t idle_pause_ms = 5;
+// What was killed cannot be pruned yet: other snapshots are a little older than that, and most of
+// them are gone in a moment.
+constexpr int64_t longest_idle_pause_ms = 16;
 
 constexpr int64_t other_backfill_pause_ms = 250;
 
@@ -168,15 +169,15 @@ class Backfill final : public StepKind {
         Engine engine(scan, arguments);
         ScanProgress progress;
         double busy_ms = 0;
-        int64_t held_pause_ms = 1;
+        int64_t held_pause_ms = 1, idle_pause_ms = 1;
         int64_t moved_to_look = least_moved_to_vacuum;
         const double began_ms = zdm_now_ms();
         double saved_ms = began_ms, recruited_ms = began_ms;
         double looked_ms = -save_every_ms;  // the turns of many migrations are short
         int64_t moved = 0;                  // since it was looked whether a vacuum is due
-        check(zdm_report_activity(fmt::format("zdm backfill of {}, blocks {} to {}",
-                                              scan.relation_name, scan.first_block, scan.blocks)
-                                      .c_str()));
+        const std::string activity = fmt::format("zdm backfill of {}, blocks {} to {}",
+                                                 scan.relation_name, scan.first_block, scan.blocks);
+        check(zdm_report_activity(activity.c_str()));
         ZdmBackfillReport report{};
         bool has_run = false;
         for (;;) {
@@ -239,6 +240,7 @@ class Backfill final : public StepKind {
             if (report.rewritten || report.done || !unchanged) return Outcome::more();
             if (look) {
                 const VacuumLook vacuum = vacuum_if_due(turn, scan);
+                check(zdm_report_activity(activity.c_str()));
                 if (vacuum.vacuumed) engine.vacuumed();
                 moved_to_look = vacuum.next_after_moved;
                 moved = 0;
@@ -261,7 +263,12 @@ class Backfill final : public StepKind {
                 check(zdm_sleep(held_pause_ms));
                 held_pause_ms *= 2;
             }
-            if (report.idle) check(zdm_sleep(idle_pause_ms));
+            if (report.idle) {
+                check(zdm_sleep(idle_pause_ms));
+                idle_pause_ms = std::min(2 * idle_pause_ms, longest_idle_pause_ms);
+            } else {
+                idle_pause_ms = 1;
+            }
             if (report.waited_for) check(zdm_sleep(1));
             busy_ms += pace(turn, {report.rows_hot + report.rows_moved, report.waited_for});
         }
