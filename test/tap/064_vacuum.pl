@@ -106,9 +106,12 @@ value(q{SELECT zdm.configure('m', 'min_disk_free', '0')});
 my $vacuuming = q{SELECT EXISTS (SELECT FROM pg_stat_progress_vacuum v JOIN pg_stat_activity a USING (pid) WHERE a.wait_event = 'BufferPin')};
 until_true($vacuuming, 'VACUUM waits for a reader');
 is(value(q{SELECT message FROM zdm.status WHERE phase = 'backfill'}), 'vacuums public.t between two boxes', 'and status says that it is at it');
+value(q{SELECT zdm.configure('m', 'pace', '0.01')});
 value(q{SET lock_timeout = '5s'; ALTER TABLE t ALTER v SET STATISTICS 50});
 pass('somebody else gets the table');
 until_true('SELECT NOT EXISTS (SELECT FROM pg_stat_progress_vacuum)', 'VACUUM has given way');
+until_true(q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'zdm%' AND query LIKE 'zdm backfill of public.t,%')}, 'and the worker says that it goes on');
+value(q{SELECT zdm.configure('m', 'pace', 'full')});
 
 # --- Called off meanwhile.
 until_true($vacuuming, 'VACUUM waits again, after some more rows');
