@@ -84,6 +84,16 @@ CALL zdm.wait('app.item.item_code_2', 'done', 60);
 SELECT phase, state, discrepancies FROM zdm.status WHERE name = 'app.item.item_code_2';
 \d item_code_2
 
+-- Where what it has left cannot be dropped either, both are said.
+CREATE FUNCTION keep_indexes() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'indexes are kept here' USING ERRCODE = '42501'; END$$;
+CREATE EVENT TRIGGER keep_indexes ON ddl_command_start WHEN TAG IN ('DROP INDEX') EXECUTE FUNCTION keep_indexes();
+SELECT zdm.create_index('CREATE UNIQUE INDEX item_price_once ON item (price)');
+CALL zdm.wait('app.item.item_price_once', 'done', 60);
+DROP EVENT TRIGGER keep_indexes;
+DROP FUNCTION keep_indexes;
+SELECT zdm.abort('app.item.item_price_once');
+CALL zdm.wait('app.item.item_price_once', 'aborted', 60);
+
 -- Aborted: nothing stays.
 UPDATE item SET note = 'same' WHERE id IN (1, 2);
 SELECT zdm.create_index('CREATE UNIQUE INDEX item_note ON item (note)');

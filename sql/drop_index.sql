@@ -38,6 +38,14 @@ UPDATE t SET c = 'same' WHERE id < 3;
 CREATE UNIQUE INDEX CONCURRENTLY t_c_u ON t (c);
 SELECT indisvalid FROM pg_index WHERE indexrelid = 't_c_u'::regclass;
 SELECT zdm.create_index('CREATE UNIQUE INDEX t_c_u ON t (c)');
+-- It could not be made again, so an abort leaves what is left of it.
+BEGIN;
+SELECT zdm.drop_index('t_c_u', name => 'half') AS name \gset
+SELECT zdm.pause(:'name');
+COMMIT;
+SELECT kind FROM zdm.step WHERE name = 'half';
+SELECT zdm.abort('half');
+CALL zdm.wait('half', 'aborted', 60);
 SELECT zdm.drop_index('t_c_u');
 CALL zdm.wait('public.t.t_c_u', 'done', 60);
 SELECT to_regclass('t_c_u');

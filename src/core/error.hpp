@@ -52,7 +52,9 @@ class Error : public std::exception {
         return sqlstate() == sqlstate::lock_not_available ||
                sqlstate() == sqlstate::deadlock_detected;
     }
-    // This process has to go, at once.
+    // Class 57: cancelled, or this process has to go.
+    bool is_interruption() const { return sqlstate().substr(0, 2) == "57"; }
+    // It has to go, at once.
     bool is_shut_down() const {
         return sqlstate() == sqlstate::shut_down || sqlstate() == sqlstate::crash_shut_down;
     }

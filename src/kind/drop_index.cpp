@@ -72,7 +72,9 @@ void complete(Draft &draft, const Table &table, const Index &index) {
               fmt::format("DROP INDEX CONCURRENTLY {}", index.quoted),
               "SHARE UPDATE EXCLUSIVE"};
     keep.related = drop.related = index.oid;
-    draft.steps = {keep, drop};
+    draft.steps = {drop};
+    // One that is not valid may not be possible to make.
+    if (index.valid) draft.steps.insert(draft.steps.begin(), keep);
 }
 
 }  // namespace

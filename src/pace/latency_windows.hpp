@@ -17,8 +17,8 @@ class LatencyWindows {
     LatencyWindows(const LatencyWindows &) = delete;
     LatencyWindows &operator=(const LatencyWindows &) = delete;
     ~LatencyWindows() { stop(); }
-    // Several times a second while a pass works: opens and closes windows. settled: what has been
-    // found out before has hardly changed our share.
+    // Several times a second while a pass works: opens and closes windows. settled: what is known
+    // by now would hardly change our share.
     void tick(bool settled, double now_ms);
     // The pass stands still or is over, or nobody is to be measured.
     void stop();

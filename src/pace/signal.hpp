@@ -33,7 +33,7 @@ struct Reading {
     struct Correction {
         double times;
         double most;
-        bool is_settled;  // hardly moved by the latest comparison
+        bool is_settled;  // the latest comparison would hardly move it
     };
     std::optional<Correction> correction = {};
 };

@@ -266,7 +266,7 @@ class Backfill final : public StepKind {
             if (report.idle) {
                 check(zdm_sleep(idle_pause_ms));
                 idle_pause_ms = std::min(2 * idle_pause_ms, longest_idle_pause_ms);
-            } else {
+            } else if (report.rows_hot + report.rows_moved > 0) {
                 idle_pause_ms = 1;
             }
             if (report.waited_for) check(zdm_sleep(1));

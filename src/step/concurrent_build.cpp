@@ -1,9 +1,11 @@
 #include "step/concurrent_build.hpp"
 
 #include "carry/index_definition.hpp"
+#include "state/discrepancy.hpp"
 #include "state/index.hpp"
 #include "step/disk_room.hpp"
 #include "step/pass.hpp"
+#include "step/public_text.hpp"
 #include "step/utility.hpp"
 #include "step/violation.hpp"
 
@@ -42,11 +44,22 @@ void drop_failed(Turn &turn, const Index &index) {
     }
 }
 
-// False: others have the table now, or it was cancelled or is to stop. The next attempt, or the
-// undoing, does it.
-bool may_clean_up_after(const Error &error) {
-    return !error.is_lost_lock() && error.sqlstate() != sqlstate::query_canceled &&
-           !error.is_shut_down();
+// What is left after others were given the table, or after an interruption, the next attempt takes
+// away, or the undoing.
+bool is_verdict(const Error &error) { return !error.is_lost_lock() && !error.is_interruption(); }
+
+void clean_up_after(Turn &turn, const ConcurrentBuild &build, const Error &error) {
+    const auto index = find_in_turn(turn, build);
+    if (!index || index->valid) return;
+    note_slowness(turn, fmt::format("{}; drops what it has left, after all transactions that use "
+                                    "the table have ended",
+                                    public_text(turn.migration, error)));
+    try {
+        drop_failed(turn, *index);
+    } catch (Error &second) {
+        if (!is_for_good(second)) throw;
+        raise_both(turn.migration, error, "what it has left cannot be dropped", second);
+    }
 }
 
 }  // namespace
@@ -63,13 +76,15 @@ Outcome build_concurrently(Turn &turn, const Step &step, const ConcurrentBuild &
     try {
         run_utility_on(turn, {build.table}, ZDM_SHARE_UPDATE_EXCLUSIVE, build.create_sql);
     } catch (Error &error) {
-        if (!may_clean_up_after(error)) throw;
-        if (const auto index = find_in_turn(turn, build); index && !index->valid)
-            drop_failed(turn, *index);
+        if (!is_verdict(error)) throw;
+        clean_up_after(turn, build, error);
         if (error.sqlstate() == sqlstate::unique_violation && makes_unique_index(build.create_sql))
             raise_duplicates(turn, build.table, build.create_sql);
         throw;
     }
+    // What the last attempt may have listed.
+    if (makes_unique_index(build.create_sql))
+        in_turn(turn, [&] { resolve_discrepancies(turn.migration); });
     return Outcome::finished();
 }
 

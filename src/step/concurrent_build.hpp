@@ -1,12 +1,12 @@
 // CREATE INDEX CONCURRENTLY, as a step does it: again and again, whatever has come between.
 //
-// It waits for old transactions, but behind SHARE UPDATE EXCLUSIVE, which no reader or writer queues
-// for. An interrupted build leaves an invalid index, which may already refuse writes that break a
-// unique one: it is dropped before the next attempt, and at once where the build failed (but not
-// where it was given up for others, who have the table then).
+// It waits for old transactions, but behind SHARE UPDATE EXCLUSIVE, which no reader or writer
+// queues for. An interrupted build leaves an invalid index, which may already refuse writes that
+// break a unique one: it is dropped before the next attempt, and at once where the build failed
+// (but not where it was given up for others, who have the table then).
 #pragma once
 
-#include <optional>
+#include <cstdint>
 #include <string>
 
 #include "step/step.hpp"
@@ -14,8 +14,8 @@
 namespace zdm {
 
 struct ConcurrentBuild {
-    uint32_t table;
-    std::string name;        // an index of that name there is ours
+    uint32_t table = 0;
+    std::string name;        // an unfinished index of that name there is ours
     std::string create_sql;  // CREATE [UNIQUE] INDEX CONCURRENTLY name ON table
     std::string says;        // to status, while it takes place
 };

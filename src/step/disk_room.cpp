@@ -37,9 +37,9 @@ Table load_table(uint32_t relation) {
     return {*quoted, rows.number(0, 0) * rows.number(0, 1), rows.number(0, 1)};
 }
 
-// What the server has deparsed it cannot always parse (ROW(a) *= ROW(b)): then there is no
-// estimate.
-const std::vector<std::string> not_parsed = {"42883"};
+// What the server has deparsed it cannot always parse (ROW(a) *= ROW(b)), and an owner may have
+// taken the right to read from himself: then there is no estimate.
+const std::vector<std::string> not_estimated = {"42883", "42501"};
 
 // Of the rows of a few pages: how many are to be in the index, and how wide their keys are. Keys
 // are looked at where the index would: elsewhere they may be an error.
@@ -54,7 +54,7 @@ double index_bytes(const Table &table, const ZdmIndexDefinition &definition) {
         definition.predicate ? fmt::format("({})", definition.predicate) : "true", width,
         table.quoted, std::min(100.0, 100 * sample_pages / std::max(table.pages, 1.0)));
     Rows rows;
-    if (attempt(not_parsed, [&] { rows = query(sample); })) return 0;
+    if (attempt(not_estimated, [&] { rows = query(sample); })) return 0;
     const double all = rows.number(0, 0);
     if (all <= 0) return 0;
     const double share = rows.number(0, 1) / all;
@@ -93,7 +93,9 @@ Outcome room_for_index(Turn &turn, const Step &step, uint32_t relation,
         outcome = Outcome::wait(
             fmt::format("disk has {} free for {}, which needs about {} (zdm.min_disk_free {})",
                         in_bytes(free), step.description, in_bytes(needed), in_bytes(to_stay_free)),
-            std::min(retry_pause_ms(step.attempts), longest_pause_ms));
+            // An undoing counts no attempts.
+            step.done() ? longest_pause_ms
+                        : std::min(retry_pause_ms(step.attempts), longest_pause_ms));
     });
     return outcome;
 }

@@ -1,9 +1,4 @@
 // create_index, drop_index: CONCURRENTLY, outside of any transaction.
-//
-// Both wait for old transactions, but behind SHARE UPDATE EXCLUSIVE, which no reader or writer
-// queues for.
-#include "carry/index_definition.hpp"
-#include "state/discrepancy.hpp"
 #include "state/index.hpp"
 #include "step/concurrent_build.hpp"
 #include "step/pass.hpp"
@@ -36,8 +31,6 @@ class CreateIndex final : public StepKind {
                                {turn.migration.relation, step.object, step.sql,
                                 fmt::format("builds index {}", Identifier(step.object))});
         if (!built.is_done()) return built;
-        if (makes_unique_index(step.sql))
-            in_turn(turn, [&] { resolve_discrepancies(turn.migration); });
         return finish(turn, step);
     }
 } const create_index;

@@ -44,6 +44,8 @@ class KeepIndexDefinition final : public StepKind {
         again.description = fmt::format("Build index {} again", Identifier(step.object));
         const Outcome built = build_concurrently(turn, again, *build);
         if (!built.is_done()) return built;
+        // Under the name that it has after all that time.
+        in_turn(turn, [&] { index = find_index(step.related); });
         if (index) drop_index_concurrently(turn, *index);
         return give_name(turn, step);
     }
@@ -75,7 +77,10 @@ class DropListedIndex final : public StepKind {
 
     Outcome run(Turn &turn, const Step &step) const override {
         std::optional<Index> index;
-        in_turn(turn, [&] { index = find_index(step.related); });
+        in_turn(turn, [&] {
+            enter_phase(turn, Phase::build);
+            index = find_index(step.related);
+        });
         if (index) {
             note_slowness(turn, fmt::format("drops index {}, after all transactions that use its "
                                             "table have ended",

@@ -37,7 +37,7 @@ void prepare_wal_segment() {
     try {
         check(zdm_wal_prepare_segment());
     } catch (Error &error) {
-        if (error.sqlstate().substr(0, 2) == "57") throw;  // cancelled, shut down
+        if (error.is_interruption()) throw;
         check(zdm_warn(error.what()));
         not_before_ms = zdm_now_ms() + after_disk_error_ms;
     }

@@ -31,11 +31,6 @@ std::vector<Proof> standing_proofs(const Migration &migration) {
     return standing;
 }
 
-// Class 57: cancelled, or shut down.
-bool is_no_verdict(const Error &error) {
-    return passes_by_itself(error.sqlstate()) || error.sqlstate().substr(0, 2) == "57";
-}
-
 // Finished: there are none any more.
 Outcome take_down_proofs(Turn &turn, const Step &step) {
     bool proved = false, withdrawn = false;
@@ -67,15 +62,14 @@ Outcome or_withdraw_proofs(Turn &turn, const Step &step, const std::function<Out
     try {
         return body();
     } catch (Error &error) {
-        if (is_no_verdict(error)) throw;
+        if (!is_for_good(error)) throw;
         Outcome down;
         try {
             down = take_down_proofs(turn, step);
         } catch (Error &second) {
-            if (is_no_verdict(second)) throw;
-            raise(error.sqlstate().c_str(), {},
-                  "{}; and what was put up to prove it cannot be taken down: {}",
-                  public_text(turn.migration, error), public_text(turn.migration, second));
+            if (!is_for_good(second)) throw;
+            raise_both(turn.migration, error, "what was put up to prove it cannot be taken down",
+                       second);
         }
         if (!down.is_done()) return down;
         throw;

@@ -78,4 +78,10 @@ std::string public_text(const Migration &migration, const Error &error) {
     return fmt::format("{}; the rest may be user data, the server log has it", text);
 }
 
+void raise_both(const Migration &migration, const Error &first, const char *what,
+                const Error &second) {
+    raise(first.sqlstate().c_str(), {}, "{}; and {}: {}", public_text(migration, first), what,
+          public_text(migration, second));
+}
+
 }  // namespace zdm

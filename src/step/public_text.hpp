@@ -14,4 +14,8 @@ namespace zdm {
 // the text says so, and the server log has the whole.
 std::string public_text(const Migration &migration, const Error &error);
 
+// The first error, where what follows from it fails for good, too: "<first>; and <what>: <second>".
+[[noreturn]] void raise_both(const Migration &migration, const Error &first, const char *what,
+                             const Error &second);
+
 }  // namespace zdm

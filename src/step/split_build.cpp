@@ -6,7 +6,6 @@
 #include "step/lock.hpp"
 #include "step/pass.hpp"
 #include "step/split.hpp"
-#include "step/utility.hpp"
 
 #include "core/no_postgres.hpp"
 

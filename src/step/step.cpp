@@ -35,6 +35,10 @@ bool passes_by_itself(const std::string &sqlstate) {
            sqlstate == "57014" || sqlstate == "55006";
 }
 
+bool is_for_good(const Error &error) {
+    return !passes_by_itself(error.sqlstate()) && !error.is_interruption();
+}
+
 int ordinal_of(const Migration &migration, const std::string &kind) {
     for (const auto &step : load_steps(migration.id))
         if (step.kind == kind) return step.ordinal;

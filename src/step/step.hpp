@@ -99,6 +99,8 @@ class StepKind {
 
 // What will pass by itself: try again later instead of giving up.
 bool passes_by_itself(const std::string &sqlstate);
+// Neither that nor an interruption.
+bool is_for_good(const Error &error);
 
 // Notes, in the caller's transaction, that the migration has reached the phase of its step; a phase
 // that lies behind is left alone.

@@ -112,7 +112,7 @@ ErrorData *zdm_worker_run(void) noexcept {
             }
         } catch (Error &error) {
             // Dropped beside us, between two statements: that is no failure.
-            if (error.sqlstate().substr(0, 2) == "57" || extension_is_here()) throw;
+            if (error.is_interruption() || extension_is_here()) throw;
         }
     });
 }
