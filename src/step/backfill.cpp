@@ -44,15 +44,39 @@ class Engine {
     ZdmBackfill *backfill_ = nullptr;
 };
 
-// Only rows are left that somebody holds: their holders decide how long that takes. Under a busy
-// load most are free a moment later, so they are looked at again a few times, after longer and
-// longer pauses, before status speaks of waiting and others get their turn.
-constexpr int64_t longest_held_pause_ms = 64;
-constexpr int64_t longest_busy_pause_ms = 1000;
+// Pauses of a pass that others hold up: 1 ms, and twice as long each time that they still do.
+class Patience {
+  public:
+    // Only rows were left that somebody holds, for a few pauses by now.
+    bool has_ended() const { return held_ms_ > longest_held_ms; }
 
-// What was killed cannot be pruned yet: other snapshots are a little older than that, and most of
-// them are gone in a moment.
-constexpr int64_t longest_idle_pause_ms = 16;
+    void wait(const ZdmBackfillReport &report) {
+        if (report.only_held_left) {
+            check(zdm_sleep(held_ms_));
+            held_ms_ *= 2;
+        }
+        if (report.idle) {
+            check(zdm_sleep(idle_ms_));
+            idle_ms_ = std::min(2 * idle_ms_, longest_idle_ms);
+        } else if (report.rows_hot + report.rows_moved > 0) {
+            idle_ms_ = 1;
+        }
+        if (report.waited_for) check(zdm_sleep(1));
+    }
+
+  private:
+    // Holders decide how long that takes. Under a busy load most rows are free a moment later;
+    // after that status speaks of waiting, and others get their turn.
+    static constexpr int64_t longest_held_ms = 64;
+    // What was killed cannot be pruned yet: other snapshots are a little older than that, and most
+    // of them are gone in a moment.
+    static constexpr int64_t longest_idle_ms = 16;
+
+    int64_t held_ms_ = 1;
+    int64_t idle_ms_ = 1;
+};
+
+constexpr int64_t longest_busy_pause_ms = 1000;
 
 constexpr int64_t other_backfill_pause_ms = 250;
 
@@ -169,7 +193,7 @@ class Backfill final : public StepKind {
         Engine engine(scan, arguments);
         ScanProgress progress;
         double busy_ms = 0;
-        int64_t held_pause_ms = 1, idle_pause_ms = 1;
+        Patience patience;
         int64_t moved_to_look = least_moved_to_vacuum;
         const double began_ms = zdm_now_ms();
         double saved_ms = began_ms, recruited_ms = began_ms;
@@ -214,7 +238,7 @@ class Backfill final : public StepKind {
                                        turn.settings.wait_for_horizon
                                            ? "waiting for it to end (zdm.wait_for_horizon)"
                                            : "writing rows out of place");
-                held = report.only_held_left && held_pause_ms > longest_held_pause_ms;
+                held = report.only_held_left && patience.has_ended();
                 const double now_ms = zdm_now_ms();
                 // VACUUM tells the free space map of the room that is left for the rows of a page
                 // half done: movers would take it. (That of helpers' pages it tells.)
@@ -259,17 +283,7 @@ class Backfill final : public StepKind {
                 return Outcome::wait(
                     fmt::format("waits for rows of {} that others are writing", scan.relation_name),
                     std::min(retry_pause_ms(attempts), longest_busy_pause_ms));
-            if (report.only_held_left) {
-                check(zdm_sleep(held_pause_ms));
-                held_pause_ms *= 2;
-            }
-            if (report.idle) {
-                check(zdm_sleep(idle_pause_ms));
-                idle_pause_ms = std::min(2 * idle_pause_ms, longest_idle_pause_ms);
-            } else if (report.rows_hot + report.rows_moved > 0) {
-                idle_pause_ms = 1;
-            }
-            if (report.waited_for) check(zdm_sleep(1));
+            patience.wait(report);
             busy_ms += pace(turn, {report.rows_hot + report.rows_moved, report.waited_for});
         }
     }
