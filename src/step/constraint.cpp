@@ -4,6 +4,7 @@
 #include "carry/carrier.hpp"
 #include "step/lock.hpp"
 #include "step/pass.hpp"
+#include "step/sync_trigger.hpp"
 
 #include "core/no_postgres.hpp"
 
@@ -23,7 +24,9 @@ class AddConstraint final : public StepKind {
         return under_lock(turn, step, ZDM_ACCESS_EXCLUSIVE, [&] {
             // A partition that was detached keeps the new column, but nobody fills that there.
             if (!has_table(turn.migration, turn.migration.relation)) return Outcome::finished();
-            if (constraint_of(turn, step).empty()) query(step.sql);
+            if (!constraint_of(turn, step).empty()) return Outcome::finished();
+            query(step.sql);
+            go_with_sync_trigger(turn.migration, step.object);
             return Outcome::finished();
         });
     }

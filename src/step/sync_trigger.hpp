@@ -11,7 +11,14 @@ void create_sync_trigger(const CarryScope &scope);
 // A trigger names its columns in its arguments only; the application's DDL must learn of that.
 void depend_on_columns(uint32_t relation, const std::string &trigger,
                        const std::vector<std::string> &columns);
+// By us, so that what goes with it (see below) stays.
 void drop_sync_trigger(const CarryScope &scope);
+
+// A CHECK on a column that only the trigger fills: whoever else drops that (DROP EXTENSION ...
+// CASCADE, DROP COLUMN ... CASCADE of one that an expression reads) takes it along, on the table
+// and its partitions; no INSERT would pass one that proves NOT NULL. A partition that is detached
+// keeps it, or it could not be attached again.
+void go_with_sync_trigger(const Migration &migration, const std::string &constraint);
 
 // Whether it is there and fires always, on the table and on every partition.
 bool sync_trigger_is_intact(const Migration &migration);
