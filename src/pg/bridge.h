@@ -356,6 +356,9 @@ ErrorData *zdm_warn(const char *message);
 /* dependency.c */
 ErrorData *zdm_trigger_depend(uint32_t relation, const char *trigger, int count,
                               const char *const *columns);
+/* Whoever drops the trigger drops the constraint with it, or does not any more. */
+ErrorData *zdm_constraint_bind_to_trigger(uint32_t constraint, uint32_t trigger);
+ErrorData *zdm_constraint_release_from_trigger(uint32_t constraint, uint32_t trigger);
 /* Makes the index of a key or of an exclusion constraint a plain index, so that the constraint can
  * be dropped and the index kept. ACCESS EXCLUSIVE on the table is held by the caller. */
 ErrorData *zdm_constraint_release_index(uint32_t constraint);

@@ -48,6 +48,25 @@ ErrorData *zdm_trigger_depend(uint32_t relation, const char *trigger, int count,
     GUARD_END();
 }
 
+ErrorData *zdm_constraint_bind_to_trigger(uint32_t constraint, uint32_t trigger) {
+    GUARD_BEGIN();
+    ObjectAddress dependent, referenced;
+
+    ObjectAddressSet(dependent, ConstraintRelationId, constraint);
+    ObjectAddressSet(referenced, TriggerRelationId, trigger);
+    recordDependencyOn(&dependent, &referenced, DEPENDENCY_AUTO);
+    CommandCounterIncrement();
+    GUARD_END();
+}
+
+ErrorData *zdm_constraint_release_from_trigger(uint32_t constraint, uint32_t trigger) {
+    GUARD_BEGIN();
+    deleteDependencyRecordsForSpecific(ConstraintRelationId, constraint, DEPENDENCY_AUTO,
+                                       TriggerRelationId, trigger);
+    CommandCounterIncrement();
+    GUARD_END();
+}
+
 /*
  * Takes a partition's index off its parent's, with the constraint that it backs, as DETACH
  * PARTITION does (tablecmds.c): there is no statement for an index alone. A constraint of the

@@ -46,24 +46,29 @@ void depend_on_columns(uint32_t relation, const std::string &trigger,
 }
 
 void go_with_sync_trigger(const Migration &migration, const std::string &constraint) {
-    catalog(R"(INSERT INTO pg_catalog.pg_depend
-                   (classid, objid, objsubid, refclassid, refobjid, refobjsubid, deptype)
-               SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, 0, 'pg_catalog.pg_trigger'::regclass, t.oid, 0, 'a'
-                 FROM pg_catalog.pg_constraint k
-                CROSS JOIN pg_catalog.pg_trigger t
-                WHERE k.conrelid = ANY ()" ZDM_TREE_OF(
-                "$1::oid") R"() AND k.conname = $2 AND k.contype = 'c'
-                  AND t.tgname = $3 AND t.tgparentid = 0
-                  AND (t.tgrelid = $1::oid OR t.tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors($1::oid::regclass))))",
-            {migration.relation, constraint, sync_trigger_name(migration.id)});
+    const Rows rows = catalog(
+        R"(SELECT k.oid, t.oid
+             FROM pg_constraint k
+            CROSS JOIN pg_trigger t
+            WHERE k.conrelid = ANY ()" ZDM_TREE_OF(
+            "$1::oid") R"() AND k.conname = $2 AND k.contype = 'c'
+              AND t.tgname = $3 AND t.tgparentid = 0
+              AND (t.tgrelid = $1::oid OR t.tgrelid IN (SELECT relid FROM pg_partition_ancestors($1::oid::regclass))))",
+        {migration.relation, constraint, sync_trigger_name(migration.id)});
+    for (size_t row = 0; row < rows.size(); ++row)
+        check(zdm_constraint_bind_to_trigger(rows.oid(row, 0), rows.oid(row, 1)));
 }
 
 void drop_sync_trigger(const CarryScope &scope) {
-    catalog(R"(DELETE FROM pg_catalog.pg_depend d USING pg_catalog.pg_trigger t
-                WHERE d.refclassid = 'pg_catalog.pg_trigger'::regclass AND d.refobjid = t.oid
-                  AND d.classid = 'pg_catalog.pg_constraint'::regclass AND d.deptype = 'a'
-                  AND t.tgrelid = $1::oid AND t.tgname = $2)",
-            {scope.migration.relation, sync_trigger_name(scope.migration.id)});
+    const Rows rows = catalog(
+        R"(SELECT d.objid, t.oid
+             FROM pg_trigger t
+             JOIN pg_depend d ON d.refclassid = 'pg_trigger'::regclass AND d.refobjid = t.oid
+                             AND d.classid = 'pg_constraint'::regclass AND d.deptype = 'a'
+            WHERE t.tgrelid = $1::oid AND t.tgname = $2)",
+        {scope.migration.relation, sync_trigger_name(scope.migration.id)});
+    for (size_t row = 0; row < rows.size(); ++row)
+        check(zdm_constraint_release_from_trigger(rows.oid(row, 0), rows.oid(row, 1)));
     query(fmt::format("DROP TRIGGER IF EXISTS {} ON {}",
                       Identifier(sync_trigger_name(scope.migration.id)), scope.table));
 }
