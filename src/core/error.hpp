@@ -32,8 +32,8 @@ constexpr auto lock_not_available = "55P03";
 constexpr auto query_canceled = "57014";
 constexpr auto deadlock_detected = "40P01";
 constexpr auto shut_down = "57P01";
-constexpr auto unique_violation = "23505";
 constexpr auto crash_shut_down = "57P02";
+constexpr auto unique_violation = "23505";
 }  // namespace sqlstate
 
 class Error : public std::exception {
