@@ -25,7 +25,6 @@ class BuildIndex final : public StepKind {
         in_turn(turn, [&] {
             enter_phase(turn, Phase::build);
             if (!is_still_part(turn, step)) return;
-            resolve_discrepancies(turn.migration);
             OwnerScope as_owner(turn.migration.owner);
             const uint32_t table = table_of(turn, step);
             build = {table, step.object,

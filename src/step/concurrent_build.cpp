@@ -62,15 +62,7 @@ void clean_up_after(Turn &turn, const ConcurrentBuild &build, const Error &error
     }
 }
 
-}  // namespace
-
-Outcome build_concurrently(Turn &turn, const Step &step, const ConcurrentBuild &build) {
-    if (const auto index = find_in_turn(turn, build)) {
-        if (index->valid) return Outcome::finished();
-        drop_half_built(turn, *index);
-    }
-    const Outcome room = room_for_index(turn, step, build.table, build.create_sql);
-    if (!room.is_done()) return room;
+void run_build(Turn &turn, const ConcurrentBuild &build) {
     // It waits for every transaction that is older, and cannot say so while it does.
     note_slowness(turn, build.says + ", after all older transactions have ended");
     try {
@@ -82,7 +74,19 @@ Outcome build_concurrently(Turn &turn, const Step &step, const ConcurrentBuild &
             raise_duplicates(turn, build.table, build.create_sql);
         throw;
     }
-    // What the last attempt may have listed.
+}
+
+}  // namespace
+
+Outcome build_concurrently(Turn &turn, const Step &step, const ConcurrentBuild &build) {
+    const auto index = find_in_turn(turn, build);
+    if (!index || !index->valid) {
+        if (index) drop_half_built(turn, *index);
+        const Outcome room = room_for_index(turn, step, build.table, build.create_sql, build.says);
+        if (!room.is_done()) return room;
+        run_build(turn, build);
+    }
+    // What an attempt before may have listed; also where the worker was killed after the build.
     if (makes_unique_index(build.create_sql))
         in_turn(turn, [&] { resolve_discrepancies(turn.migration); });
     return Outcome::finished();

@@ -17,12 +17,12 @@ struct ConcurrentBuild {
     uint32_t table = 0;
     std::string name;        // an unfinished index of that name there is ours
     std::string create_sql;  // CREATE [UNIQUE] INDEX CONCURRENTLY name ON table
-    std::string says;        // to status, while it takes place
+    std::string says;        // "Build index ...": to status, while it waits for room or goes on
 };
 
-// In transactions of its own. Finished: there is a valid one; else a wait for room on the disk.
-// 55P03 where the table was not had or given way: try again. 23505 with the rows that share their
-// keys in zdm.discrepancy.
+// In transactions of its own. Finished: there is a valid one, and no rows that share a key are
+// listed any more; else a wait for room on the disk. 55P03 where the table was not had or given
+// way: try again. 23505 with the rows that share their keys in zdm.discrepancy.
 Outcome build_concurrently(Turn &turn, const Step &step, const ConcurrentBuild &build);
 
 }  // namespace zdm

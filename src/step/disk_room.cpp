@@ -73,7 +73,7 @@ double sort_bytes(double index_bytes, const ZdmIndexDefinition &definition) {
 }  // namespace
 
 Outcome room_for_index(Turn &turn, const Step &step, uint32_t relation,
-                       const std::string &create_sql) {
+                       const std::string &create_sql, const std::string &work) {
     Outcome outcome;
     in_turn(turn, [&] {
         const double to_stay_free = turn.settings.limits.disk_free_bytes;
@@ -92,7 +92,7 @@ Outcome room_for_index(Turn &turn, const Step &step, uint32_t relation,
         if (needed + to_stay_free <= free) return;
         outcome = Outcome::wait(
             fmt::format("disk has {} free for {}, which needs about {} (zdm.min_disk_free {})",
-                        in_bytes(free), step.description, in_bytes(needed), in_bytes(to_stay_free)),
+                        in_bytes(free), work, in_bytes(needed), in_bytes(to_stay_free)),
             // An undoing counts no attempts.
             step.done() ? longest_pause_ms
                         : std::min(retry_pause_ms(step.attempts), longest_pause_ms));

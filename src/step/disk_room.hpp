@@ -11,9 +11,10 @@
 
 namespace zdm {
 
-// Finished where there is room, else a wait that says how much is missing. create_sql is a CREATE
-// INDEX statement for that relation. In a transaction of its own, as the owner.
+// Finished where there is room, else a wait that says how much is missing, and for what: work is
+// "Build index ...". create_sql is a CREATE INDEX statement for that relation. In a transaction of
+// its own, as the owner.
 Outcome room_for_index(Turn &turn, const Step &step, uint32_t relation,
-                       const std::string &create_sql);
+                       const std::string &create_sql, const std::string &work);
 
 }  // namespace zdm

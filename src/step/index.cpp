@@ -26,10 +26,10 @@ class CreateIndex final : public StepKind {
     const char *name() const override { return "create_index"; }
 
     Outcome run(Turn &turn, const Step &step) const override {
-        const Outcome built =
-            build_concurrently(turn, step,
-                               {turn.migration.relation, step.object, step.sql,
-                                fmt::format("builds index {}", Identifier(step.object))});
+        const Outcome built = build_concurrently(
+            turn, step,
+            {turn.migration.relation, step.object, step.sql,
+             fmt::format("Build index {} beside the writes", Identifier(step.object))});
         if (!built.is_done()) return built;
         return finish(turn, step);
     }

@@ -37,12 +37,10 @@ class KeepIndexDefinition final : public StepKind {
             OwnerScope as_owner(turn.migration.owner);
             const std::string name = shadow(turn, step);
             build = {table, name, index_text(step.sql, table, name, IndexBuild::concurrently),
-                     fmt::format("builds index {} again", Identifier(step.object))};
+                     fmt::format("Build index {} again", Identifier(step.object))};
         });
         if (!build) return Outcome::finished();
-        Step again = step;
-        again.description = fmt::format("Build index {} again", Identifier(step.object));
-        const Outcome built = build_concurrently(turn, again, *build);
+        const Outcome built = build_concurrently(turn, step, *build);
         if (!built.is_done()) return built;
         // Under the name that it has after all that time.
         in_turn(turn, [&] { index = find_index(step.related); });
