@@ -381,6 +381,27 @@ load_transactions() {
 
 now() { date +%s.%N; }
 
+# load_typical_p99 FROM TO: of the transactions that were under way between the two, the median of the
+# 99th percentiles of stretches of about 3 seconds, in milliseconds: a machine that stalls now and then by
+# itself moves it little.
+load_typical_p99() {
+    cat "$load_prefix".[0-9]* 2>/dev/null |
+        awk -v from="$1" -v to="$2" '
+            BEGIN { stretches = int((to - from) / 3 + 0.5); if (stretches < 1) stretches = 1 }
+            $3 != "failed" && $3 != "skipped" {
+                ended = $5 + $6 / 1e6
+                stretch = int((ended - from) / (to - from) * stretches)
+                if (ended >= from && ended - $3 / 1e6 <= to)
+                    print stretch < stretches ? stretch : stretches - 1, $3 / 1000
+            }' |
+        sort -k 1,1n -k 2,2n |
+        awk 'function give(  place) { place = int(count * 0.99); print latency[place ? place : 1] }
+             NR > 1 && $1 != last { give(); count = 0 }
+             { last = $1; latency[++count] = $2 }
+             END { if (NR) give() }' |
+        median
+}
+
 # load_latency [FROM TO]: "p50 p95 p99 max" in milliseconds of the transactions that were under way at
 # some time between the two (seconds since 1970), or of all.
 load_latency() {
