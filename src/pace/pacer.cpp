@@ -76,6 +76,7 @@ void Pacer::look(const Task &task, const Settings &settings) {
     const double now_ms = zdm_now_ms();
     if (task.relation != measured_relation_) us_per_row_ = row_work_ms_ = row_count_ = 0;
     measured_relation_ = task.relation;
+    processes_ = task.processes;
     measure_latency(settings, now_ms);
     measure_all({now_ms, task.relation, task.relation_name, settings.limits, running_, zdm_cores(),
                  task.remaining_bytes, us_per_row_, row_waits_, duty_of_all(settings), ceiling_,
@@ -170,10 +171,10 @@ double Pacer::duty_of_all(const Settings &settings) const {
     return fixed_duty(settings).value_or(std::max(std::min(budget_duty_, ceiling_), lowest_duty));
 }
 
-// Several workers share what one may take; at full speed there is nothing to divide.
+// Several processes share what one may take; at full speed there is nothing to divide.
 double Pacer::duty(const Settings &settings) const {
     const double all = duty_of_all(settings);
-    const double share = all >= 1 ? all : all / settings.max_workers;
+    const double share = all >= 1 ? all : all / processes_;
     return fixed_duty(settings) ? share : share * zdm_latency_share();
 }
 
@@ -193,7 +194,7 @@ double Pacer::end_box() {
 }
 
 double Pacer::box_ms(const Settings &settings) const {
-    const bool alone = duty(settings) >= 1 && !beside_others() && settings.max_workers == 1;
+    const bool alone = duty(settings) >= 1 && !beside_others() && processes_ == 1;
     return settings.batch_time_ms * (alone ? longer_when_alone : 1);
 }
 
@@ -206,7 +207,7 @@ double Pacer::unbroken_box_ms(const Settings &settings) const {
 double Pacer::pause_ms(const Settings &settings, const Box &box) {
     const double now_ms = zdm_now_ms();
     note_box(box, now_ms);
-    wal_.spend(now_ms, zdm_own_wal_bytes(), settings.limits.wal_bytes_per_second);
+    wal_.spend(now_ms, zdm_own_wal_bytes(), processes_, settings.limits.wal_bytes_per_second);
     const double to_rest = fixed_duty(settings) ? 0 : zdm_latency_quiet_ms();
     return std::min(std::max({owed_ms_, wal_.pause_ms(), to_rest}), longest_pause_ms);
 }

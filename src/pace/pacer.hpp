@@ -25,6 +25,7 @@ struct Task {
     uint32_t relation = 0;
     std::string relation_name;
     double remaining_bytes = 0;  // that a backfill will still write anew
+    int processes = 1;           // that are at work on it, this one included
 };
 
 // One box of work.
@@ -107,6 +108,7 @@ class Pacer {
     int64_t row_count_ = 0;
     double us_per_row_ = 0;
     uint32_t measured_relation_ = 0;
+    int processes_ = 1;  // see Task
     double row_waits_ = 0;
     double box_at_ms_ = 0;
     ThrottleLog log_;

@@ -1,5 +1,7 @@
 #include "pace/throttle_log.hpp"
 
+#include <cmath>
+
 #include "state/event.hpp"
 #include "state/pacing.hpp"
 
@@ -12,6 +14,8 @@ namespace {
 // The same reason with another value is worth a write only so often, another reason sooner.
 constexpr double value_every_ms = 5000;
 constexpr double reason_every_ms = 1000;
+// By so much of it: others have come to share the work, or have left.
+constexpr double another_duty = 0.1;
 // What comes and goes is no event.
 constexpr double event_after_ms = 2000;
 constexpr double event_every_ms = 5000;
@@ -34,11 +38,13 @@ void ThrottleLog::note(const Migration &migration, const Throttle &throttle, dou
     const double quiet_ms = stops || noted_.row_ms == 0 ? 0
                             : same                      ? value_every_ms
                                                         : reason_every_ms;
-    if ((!same || throttle.text != noted_.row.text || noted_.row_ms == 0) &&
-        now_ms - noted_.row_ms >= quiet_ms) {
+    const bool is_news = !same || throttle.text != noted_.row.text || noted_.row_ms == 0 ||
+                         std::abs(duty - noted_.row_duty) > another_duty * noted_.row_duty;
+    if (is_news && now_ms - noted_.row_ms >= quiet_ms) {
         save_pacing(migration,
                     {duty, level_name(throttle.level), throttle.signal, throttle.text, unreadable});
         noted_.row = throttle;
+        noted_.row_duty = duty;
         noted_.unreadable = unreadable;
         noted_.row_ms = now_ms;
     }

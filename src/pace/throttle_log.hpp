@@ -20,6 +20,7 @@ class ThrottleLog {
   private:
     struct State {
         Throttle row;
+        double row_duty = 0;
         std::string unreadable;
         double row_ms = 0;  // 0: nothing is written yet
         Throttle seen;      // since seen_ms

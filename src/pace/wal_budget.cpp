@@ -11,8 +11,8 @@ namespace zdm {
 constexpr double kept_ms = 100;
 constexpr double mean_ms = 2000;
 
-void WalBudget::spend(double now_ms, uint64_t wal_bytes, double bytes_per_second) {
-    const double spent = at_ms_ > 0 ? static_cast<double>(wal_bytes - wal_bytes_) : 0;
+void WalBudget::spend(double now_ms, uint64_t wal_bytes, int processes, double bytes_per_second) {
+    const double spent = at_ms_ > 0 ? static_cast<double>(wal_bytes - wal_bytes_) * processes : 0;
     const double passed_ms = at_ms_ > 0 ? std::max(now_ms - at_ms_, 0.001) : 0;
     at_ms_ = now_ms;
     wal_bytes_ = wal_bytes;

@@ -8,11 +8,12 @@ namespace zdm {
 
 class WalBudget {
   public:
-    // After a box. wal_bytes: what this process has written so far.
-    void spend(double now_ms, uint64_t wal_bytes, double bytes_per_second);
+    // After a box. wal_bytes: what this process has written so far; each of processes writes as
+    // much at the expense of the same budget.
+    void spend(double now_ms, uint64_t wal_bytes, int processes, double bytes_per_second);
     // How long to wait until the debt is paid.
     double pause_ms() const;
-    double rate() const { return rate_; }  // bytes/s written, mean of the last seconds
+    double rate() const { return rate_; }  // bytes/s of all, mean of the last seconds
 
   private:
     double left_ = 0;  // bytes; negative: a debt

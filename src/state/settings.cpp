@@ -12,7 +12,7 @@ Limits limits_of(const ZdmSettings &now) {
     Limits limits;
     limits.replica_lag_ms = now.max_replica_lag_ms;
     limits.replica_lag_bytes = now.max_replica_lag_mb * megabyte;
-    limits.wal_bytes_per_second = now.max_wal_rate_kb * kilobyte / now.max_workers;
+    limits.wal_bytes_per_second = now.max_wal_rate_kb * kilobyte;
     limits.impact = now.max_impact;
     limits.slot_retention = now.max_slot_retention / 100.0;
     limits.requested_checkpoints = now.max_requested_checkpoints;

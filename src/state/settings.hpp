@@ -19,7 +19,7 @@ struct Limits {
     double dead_rows = 0;              // share of the table's rows
     double disk_free_bytes = 0;        // the only one that is a least
     double slowdown = 0;               // time a row over the least seen
-    double latency_ratio = 0;          // p99 of others beside a pass over that without
+    double latency_ratio = 0;          // p95 of others beside a pass over that without
     double row_waits = 0;              // a second
     double table_waiters = 0;
     std::string window;  // "22:00-06:00"; "" = always
@@ -30,8 +30,8 @@ struct Limits {
 struct Settings {
     int lock_timeout_ms = 0;
     int batch_time_ms = 0;
-    std::string pace;     // auto, full, or the share of the time that the backfill works
-    int max_workers = 1;  // all budgets are divided among them
+    std::string pace;  // auto, full, or the share of the time that the backfill works
+    int max_workers = 1;
     int min_soak_seconds = 0;
     bool wait_for_horizon = false;
     int verify_limit = 0;

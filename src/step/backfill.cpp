@@ -95,7 +95,7 @@ class Backfill final : public StepKind {
     Outcome run(Turn &turn, const Step &step) const override {
         std::optional<Scan> scan;
         std::string other;
-        int64_t helpers = 0;
+        int64_t helpers = 0, open = 0;
         bool finished = false;
         in_turn(turn, [&] {
             other = other_backfill(turn.migration);
@@ -106,6 +106,7 @@ class Backfill final : public StepKind {
             helpers = other_helpers(turn.migration, name());
             if (scan && turn.settings.max_workers > 1)
                 divide_scan(*scan, turn.settings.max_workers - static_cast<int>(helpers));
+            open = open_scans(turn.migration, name());
             finished = !scan && !next_scan(turn.migration, name());
             // Only after a last look at the partitions, in this same snapshot.
             if (finished) set_step_state(turn.migration, step, "done");
@@ -120,7 +121,8 @@ class Backfill final : public StepKind {
             return Outcome::stand(fmt::format("{} helper{} at work on the last blocks", helpers,
                                               helpers == 1 ? " is" : "s are"),
                                   helpers_pause_ms);
-        launch_helpers(turn, helpers);
+        turn.processes = 1 + static_cast<int>(helpers);
+        launch_helpers(turn, open);
         return run_claimed(turn, *scan, step.attempts);
     }
 
@@ -144,13 +146,15 @@ class Backfill final : public StepKind {
     }
 
   private:
-    // The free ranges are seen by helpers only after their commit. Without a free slot of
-    // max_worker_processes there are fewer helpers; we come to their ranges ourselves.
-    static void launch_helpers(const Turn &turn, int64_t helpers) {
-        for (int64_t helper = helpers + 1; helper < turn.settings.max_workers; ++helper) {
+    // One for each open range that nobody works on, which helpers see only after its commit.
+    // Without a free slot of max_worker_processes there are fewer; we come to their ranges
+    // ourselves.
+    static void launch_helpers(Turn &turn, int64_t open) {
+        while (turn.processes < std::min<int64_t>(turn.settings.max_workers, open)) {
             bool launched = false;
             check(zdm_helper_launch_here(turn.migration.id, &launched));
             if (!launched) return;
+            ++turn.processes;
         }
     }
 
@@ -162,9 +166,10 @@ class Backfill final : public StepKind {
             helpers = other_helpers(turn.migration, "backfill");
             open = open_scans(turn.migration, "backfill");
         });
-        if (helpers + 1 >= turn.settings.max_workers) return true;
-        if (open <= helpers + 1) return !is_divisible(scan);
-        launch_helpers(turn, helpers);
+        turn.processes = 1 + static_cast<int>(helpers);
+        if (turn.processes >= turn.settings.max_workers) return true;
+        if (open <= turn.processes) return !is_divisible(scan);
+        launch_helpers(turn, open);
         return true;
     }
 
@@ -271,7 +276,7 @@ class Backfill final : public StepKind {
                 looked_ms = zdm_now_ms();
             }
             if (yield) return Outcome::more();
-            if (turn.settings.max_workers > 1 && !turn.helps &&
+            if ((turn.settings.max_workers > 1 || turn.processes > 1) && !turn.helps &&
                 zdm_now_ms() - recruited_ms > recruit_ms) {
                 recruited_ms = zdm_now_ms();
                 if (!recruit(turn, scan)) {

@@ -25,9 +25,10 @@ constexpr double after_disk_error_ms = 10000;
 
 constexpr double block_bytes = 8192;
 
-Task task_of(const Scan &scan) {
+Task task_of(const Turn &turn, const Scan &scan) {
     const uint32_t left = scan.blocks - std::min(scan.next_block, scan.blocks);
-    return {scan.relation, scan.relation_name, scan.kind == "backfill" ? left * block_bytes : 0};
+    return {scan.relation, scan.relation_name, scan.kind == "backfill" ? left * block_bytes : 0,
+            turn.processes};
 }
 
 // No pass fails for want of it. Of a disk that is full its own signal speaks.
@@ -59,7 +60,7 @@ std::optional<Outcome> held_back(Turn &turn, const Scan &scan) {
         in_turn(turn, [&] {
             all_paused = everything_is_paused();
             if (pacer.is_new()) inherit_stop(turn);
-            pacer.look(task_of(scan), turn.settings);
+            pacer.look(task_of(turn, scan), turn.settings);
             if (turn.helps) return;
             pacer.log().note(turn.migration, pacer.throttle(turn.settings),
                              pacer.duty(turn.settings), pacer.unreadable(), now_ms);
@@ -80,6 +81,7 @@ bool is_wanted(Turn &turn) {
     const double now_ms = zdm_now_ms();
     if (now_ms - turn.worker_seen_ms < look_ms) return true;
     if (!kept_query("SELECT zdm.worker_pid()").null_text(0, 0)) return false;
+    turn.processes = 2 + static_cast<int>(other_helpers(turn.migration, "backfill"));
     turn.worker_seen_ms = now_ms;
     return true;
 }

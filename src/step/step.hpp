@@ -57,6 +57,7 @@ struct Turn {
     Pacer &pacer;
     bool helps = false;  // a helper's: it works on a range, and says nothing about the migration
     double worker_seen_ms = 0;  // by a helper
+    int processes = 1;  // that are at work on this step, this one included: they share its budgets
 
     // Reads the migration anew, in the caller's transaction. False: its target, state or settings
     // were changed by somebody, so the step should return and let the worker decide.

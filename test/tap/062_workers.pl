@@ -149,6 +149,7 @@ value(q{CALL zdm.wait('m', 'aborted', 60)});
 # --- More than there are slots: those that there are. Each takes range after range, which makes no speed of its own
 value("SET zdm.pace = '0.2'; SET zdm.max_workers = 20; $start");
 until_true("SELECT $helpers BETWEEN 2 AND 5", 'as many helpers as fit');
+until_true("SELECT round((0.2 / duty)::numeric) = 1 + $helpers FROM zdm.pacing p JOIN zdm.migration m ON m.id = p.migration AND m.phase = 'backfill'", 'the share of the time divided among those that are at work');
 until_true("SELECT count(*) > 6 FROM zdm.scan WHERE rows_done > 0", 'more ranges than processes');
 value(q{SELECT zdm.pause('m')});
 until_true("SELECT $helpers = 0 AND zdm.worker_pid() IS NULL", 'everybody gone while it is paused');
