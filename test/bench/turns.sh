@@ -11,15 +11,15 @@
 # Prints medians over the turns; latencies count from when a transaction was due. Nothing depends on the
 # result.
 #
-#     ROWS=4000000 TURNS=12 SECONDS_EACH=3 LOAD=25 PACES="0.05 0.1 0.15 0.2 0.3" bash test/bench/turns.sh
+#     ROWS=8000000 TURNS=15 SECONDS_EACH=2.5 LOAD=25 PACES="0.05 0.1 0.15 0.2 0.25" bash test/bench/turns.sh
 
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-rows=${ROWS:-4000000}
-turns=${TURNS:-12}
-seconds=${SECONDS_EACH:-3}
+rows=${ROWS:-8000000}
+turns=${TURNS:-15}
+seconds=${SECONDS_EACH:-2.5}
 load=${LOAD:-25}
-paces=${PACES:-0.05 0.1 0.15 0.2 0.3}
+paces=${PACES:-0.05 0.1 0.15 0.2 0.25}
 clients=8
 warm_up=20
 # What the pace before has set going ends in it.
@@ -96,7 +96,7 @@ say "A backfill of $(thousands "$rows") rows in $turns turns of $seconds s each 
 require_compiler
 require_server
 build_zdm
-start_cluster shared_preload_libraries=zdm autovacuum=off shared_buffers=512MB max_wal_size=8GB checkpoint_timeout=1h
+start_cluster shared_preload_libraries=zdm autovacuum=off shared_buffers=1GB max_wal_size=8GB checkpoint_timeout=1h
 create_application_database
 create_table
 find_peak
@@ -107,6 +107,7 @@ sql "CALL zdm.wait('$migration', 'backfill', 60)"
 for ((turn = 1; turn <= turns; turn++)); do
     for pace in $(shuf -e off $paces); do run_window "$turn" "$pace"; done
 done
+[ "$(sql "SELECT phase FROM zdm.status")" = backfill ] || die "the backfill has ended before the turns: more ROWS"
 before=$(rows_done)
 full_from=$(now)
 sql "SELECT zdm.configure('$migration', 'pace', 'full'); SELECT zdm.resume('$migration')" >/dev/null
