@@ -16,6 +16,7 @@
 #     ROWS=1000000 ROUNDS=3 RATE=1500 bash test/bench/backfill.sh
 
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/table.sh"
 
 rows=${ROWS:-1000000}
 rounds=${ROUNDS:-3}
@@ -49,11 +50,7 @@ create_source() {
 create_table() {
     sql "CREATE TABLE t (LIKE source)"
     sql "INSERT INTO t SELECT * FROM source ORDER BY id"
-    sql "ALTER TABLE t ADD PRIMARY KEY (id)"
-    sql "CREATE INDEX ON t (customer_id)"
-    sql "CREATE INDEX ON t (created_at)"
-    sql "VACUUM ANALYZE t"
-    sql "CHECKPOINT"
+    index_table
 }
 
 drop_table() { # CONTENDER
@@ -118,17 +115,6 @@ measure_alone() { # CONTENDER
     note wal "$1" "$(sql "SELECT pg_wal_lsn_diff('$wal_after', '$wal') / $rows")"
     note hot "$1" "$(hot_share "$1")"
     drop_table "$1"
-}
-
-write_load_script() {
-    cat >"$work/load.sql" <<SQL
-\set written random(1, $rows)
-\set read random(1, $rows)
-BEGIN;
-UPDATE t SET visits = visits + 1 WHERE id = :written;
-SELECT amount, note FROM t WHERE id = :read;
-COMMIT;
-SQL
 }
 
 note_latency() { # CONTENDER FROM TO
@@ -202,7 +188,7 @@ start_cluster autovacuum=off shared_buffers=1GB max_wal_size=16GB checkpoint_tim
     max_worker_processes=16
 create_application_database
 create_source
-write_load_script
+write_load "$rows"
 for ((round = 1; round <= rounds; round++)); do
     for contender in "${contenders[@]}"; do
         say "round $round of $rounds: $contender"

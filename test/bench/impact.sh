@@ -24,6 +24,7 @@
 #     ROWS=1000000 ROUNDS=3 SECONDS_EACH=60 SECONDS_BEFORE=30 LOADS="25 50 75" OUT=. bash test/bench/impact.sh
 
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/table.sh"
 
 rows=${ROWS:-1000000}
 rounds=${ROUNDS:-3}
@@ -41,9 +42,7 @@ is_zdm() { [[ $1 =~ ^(auto|full|0\.[0-9]+)$ ]]; } # CONTENDER
 
 create_source() {
     sql "CREATE TABLE source AS
-         SELECT i::bigint AS id, (i::bigint * 7919 % 100003)::integer AS customer_id,
-                (i % 1000)::integer AS amount, 0::integer AS visits, md5(i::text) AS note,
-                timestamptz '2024-01-01' + i * interval '1 second' AS created_at
+         SELECT $table_columns
            FROM generate_series(1, $rows) AS i"
     sql "CREATE PROCEDURE fill_in_batches() LANGUAGE plpgsql AS \$\$
          BEGIN
@@ -53,25 +52,13 @@ create_source() {
              END LOOP;
          END \$\$"
     sql "VACUUM ANALYZE source"
-    cat >"$work/load.sql" <<SQL
-\set written random(1, $rows)
-\set read random(1, $rows)
-BEGIN;
-UPDATE t SET visits = visits + 1 WHERE id = :written;
-SELECT amount, note FROM t WHERE id = :read;
-COMMIT;
-SQL
 }
 
 create_table() {
     sync # what earlier contenders have written is their cost
     sql "CREATE TABLE t (LIKE source)"
     sql "INSERT INTO t SELECT * FROM source ORDER BY id"
-    sql "ALTER TABLE t ADD PRIMARY KEY (id)"
-    sql "CREATE INDEX ON t (customer_id)"
-    sql "CREATE INDEX ON t (created_at)"
-    sql "VACUUM ANALYZE t"
-    sql "CHECKPOINT"
+    index_table
 }
 
 drop_table() { # CONTENDER
@@ -79,15 +66,6 @@ drop_table() { # CONTENDER
         sql "SELECT zdm.contract('$migration', force => true)" >/dev/null
         sql "CALL zdm.wait('$migration', 'done', 120)"
     fi
-    sql "DROP TABLE t"
-}
-
-# As many transactions a second as the clients get when they never pause.
-find_peak() {
-    create_table
-    peak=$( (cd "$work" && "$server_bin/pgbench" -n -c "$clients" -j 2 -T "$((seconds < 10 ? seconds : 10))" \
-        -f "$work/load.sql") 2>/dev/null | sed -n 's/^tps = \([0-9]*\).*/\1/p')
-    [ -n "$peak" ] && [ "$peak" -gt 0 ] || die "pgbench found no peak"
     sql "DROP TABLE t"
 }
 
@@ -308,7 +286,10 @@ build_zdm
 start_cluster shared_preload_libraries=zdm autovacuum=off shared_buffers=512MB max_wal_size=8GB checkpoint_timeout=1h max_worker_processes=16
 create_application_database
 create_source
-find_peak
+write_load "$rows"
+create_table
+find_peak "$clients" "$((seconds < 10 ? seconds : 10))"
+sql "DROP TABLE t"
 say "peak: $(thousands "$peak") transactions a second"
 for ((round = 1; round <= rounds; round++)); do
     for load in $loads; do

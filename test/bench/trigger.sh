@@ -17,6 +17,7 @@
 #     ROWS=500000 ROUNDS=5 bash test/bench/trigger.sh
 
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/table.sh"
 
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}
@@ -24,9 +25,7 @@ contenders=(none generated least plpgsql zdm)
 
 create_source() {
     sql "CREATE TABLE source AS
-         SELECT i::bigint AS id, (i::bigint * 7919 % 100003)::integer AS customer_id,
-                (i % 1000)::integer AS amount, 0::integer AS visits,
-                md5(i::text) AS note, timestamptz '2024-01-01' + i * interval '1 second' AS created_at
+         SELECT $table_columns
            FROM generate_series(1, $rows) AS i"
     sql "CREATE FUNCTION keep_in_sync() RETURNS trigger LANGUAGE plpgsql AS \$\$
          BEGIN

@@ -14,6 +14,7 @@
 #     ROWS=8000000 TURNS=15 SECONDS_EACH=2.5 LOAD=25 PACES="0.05 0.1 0.15 0.2 0.25" bash test/bench/turns.sh
 
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/table.sh"
 
 rows=${ROWS:-8000000}
 turns=${TURNS:-15}
@@ -28,29 +29,9 @@ migration=public.t.amount
 
 create_table() {
     sql "CREATE TABLE t AS
-         SELECT i::bigint AS id, (i::bigint * 7919 % 100003)::integer AS customer_id,
-                (i % 1000)::integer AS amount, 0::integer AS visits, md5(i::text) AS note,
-                timestamptz '2024-01-01' + i * interval '1 second' AS created_at
+         SELECT $table_columns
            FROM generate_series(1, $rows) AS i"
-    sql "ALTER TABLE t ADD PRIMARY KEY (id)"
-    sql "CREATE INDEX ON t (customer_id)"
-    sql "CREATE INDEX ON t (created_at)"
-    sql "VACUUM ANALYZE t"
-    sql "CHECKPOINT"
-    cat >"$work/load.sql" <<SQL
-\set written random(1, $rows)
-\set read random(1, $rows)
-BEGIN;
-UPDATE t SET visits = visits + 1 WHERE id = :written;
-SELECT amount, note FROM t WHERE id = :read;
-COMMIT;
-SQL
-}
-
-find_peak() {
-    peak=$( (cd "$work" && "$server_bin/pgbench" -n -c "$clients" -j 2 -T 10 -f "$work/load.sql") 2>/dev/null |
-        sed -n 's/^tps = \([0-9]*\).*/\1/p')
-    [ -n "$peak" ] && [ "$peak" -gt 0 ] || die "pgbench found no peak"
+    index_table
 }
 
 rows_done() { sql "SELECT sum(rows_done) FROM zdm.scan WHERE kind = 'backfill'"; }
@@ -99,7 +80,8 @@ build_zdm
 start_cluster shared_preload_libraries=zdm autovacuum=off shared_buffers=1GB max_wal_size=8GB checkpoint_timeout=1h
 create_application_database
 create_table
-find_peak
+write_load "$rows"
+find_peak "$clients" 10
 start_load turns -c "$clients" -j 2 -R "$((peak * load / 100))" -f "$work/load.sql"
 sleep "$warm_up"
 sql "SET zdm.pace = '0.01'; SELECT zdm.change_type('t', 'amount', 'bigint')" >/dev/null
