@@ -104,9 +104,10 @@ class Backfill final : public StepKind {
             refresh_scans(turn.migration, name());
             scan = claim_scan(turn.migration, name());
             helpers = other_helpers(turn.migration, name());
-            if (scan && turn.settings.max_workers > 1)
+            if (scan && turn.settings.max_workers > 1) {
                 divide_scan(*scan, turn.settings.max_workers - static_cast<int>(helpers));
-            open = open_scans(turn.migration, name());
+                open = open_scans(turn.migration, name());
+            }
             finished = !scan && !next_scan(turn.migration, name());
             // Only after a last look at the partitions, in this same snapshot.
             if (finished) set_step_state(turn.migration, step, "done");
