@@ -119,6 +119,8 @@ CALL zdm.wait('all', 'ready', 60);
 SELECT event, name FROM zdm.event WHERE event LIKE '%\_all' ORDER BY id;
 SELECT zdm.abort('all');
 CALL zdm.wait('all', 'aborted', 60);
+-- What held a pass back goes with its migration; zdm.event keeps it.
+SELECT count(*) AS still_paced FROM zdm.pacing;
 DROP ROLE zdm_pacing_user;
 DROP PROCEDURE until;
 DROP TABLE t;

@@ -2,6 +2,7 @@
 
 #include "state/names.hpp"
 #include "state/event.hpp"
+#include "state/pacing.hpp"
 #include "state/unsynced_write.hpp"
 
 #include "core/no_postgres.hpp"
@@ -204,7 +205,10 @@ void set_phase(const Migration &migration, Phase phase) {
                       finished_at = CASE WHEN $2 IN ('done', 'aborted') THEN clock_timestamp() END
                 WHERE id = $1::bigint)",
             {migration.id, to_string(phase)});
-    if (phase == Phase::done || phase == Phase::aborted) forget_unsynced_writes_of_finished();
+    if (phase == Phase::done || phase == Phase::aborted) {
+        forget_unsynced_writes_of_finished();
+        forget_pacing(migration);
+    }
     record_event(migration, "phase", to_string(phase), {{"from", to_string(migration.phase)}});
 }
 

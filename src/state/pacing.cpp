@@ -25,4 +25,8 @@ void save_pacing(const Migration &migration, const Pacing &pacing) {
              pacing.unreadable});
 }
 
+void forget_pacing(const Migration &migration) {
+    catalog("DELETE FROM zdm.pacing WHERE migration = $1::bigint", {migration.id});
+}
+
 }  // namespace zdm

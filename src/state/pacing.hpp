@@ -18,5 +18,6 @@ struct Pacing {
 
 std::optional<Pacing> load_pacing(const Migration &migration);
 void save_pacing(const Migration &migration, const Pacing &pacing);
+void forget_pacing(const Migration &migration);  // it has ended
 
 }  // namespace zdm
