@@ -109,12 +109,16 @@ std::string index_definition(const CarryScope &scope, uint32_t index, const Inde
     return text;
 }
 
+std::string building_index(const std::string &index) {
+    return fmt::format("Build index {} beside the writes", Identifier(index));
+}
+
 Step create_index_step(Phase phase, const std::string &index, const std::string &definition) {
     return {0,
             phase,
             "create_index",
             index,
-            fmt::format("Build index {} beside the writes", Identifier(index)),
+            building_index(index),
             definition,
             "SHARE UPDATE EXCLUSIVE"};
 }

@@ -37,6 +37,7 @@ std::string without_unique(const std::string &definition);
 // refuse. So its counterpart is built as a plain index, and made unique at cutover, when no
 // transaction is under way: as unique as the old one where no two values become one.
 bool can_be_deferrable(const Mapping &mapping);
+std::string building_index(const std::string &index);  // what plan and status call it
 Step create_index_step(Phase phase, const std::string &index, const std::string &definition);
 Step drop_index_step(const CarryScope &scope, Phase phase, const std::string &index);
 // Whether the index, of the old side, can fail no write of the new one in soak: by an expression or

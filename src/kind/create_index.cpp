@@ -1,5 +1,6 @@
 // create_index: any CREATE INDEX statement, from inside any transaction; the worker builds it
 // CONCURRENTLY, a partitioned table's partition by partition.
+#include "carry/index_definition.hpp"
 #include "core/user.hpp"
 #include "kind/kinds.hpp"
 #include "state/index.hpp"
@@ -89,8 +90,7 @@ void complete(Draft &draft, const Table &table, const std::string &statement) {
     const std::string text = index_text(definition, table.quoted, name, IndexBuild::concurrently);
     draft.plan = [=](const Migration &migration) -> std::vector<Step> {
         const std::string shadow = new_object_name(migration.id, name);
-        return {{0, Phase::build, "build_index", shadow,
-                 fmt::format("Build index {} beside the writes", Identifier(name)), text,
+        return {{0, Phase::build, "build_index", shadow, building_index(name), text,
                  "SHARE UPDATE EXCLUSIVE"},
                 {0, Phase::build, "name_index", shadow,
                  fmt::format("Give index {} its name", Identifier(name)),

@@ -1,4 +1,5 @@
 // create_index, drop_index: CONCURRENTLY, outside of any transaction.
+#include "carry/index_definition.hpp"
 #include "state/index.hpp"
 #include "step/concurrent_build.hpp"
 #include "step/pass.hpp"
@@ -28,8 +29,7 @@ class CreateIndex final : public StepKind {
     Outcome run(Turn &turn, const Step &step) const override {
         const Outcome built = build_concurrently(
             turn, step,
-            {turn.migration.relation, step.object, step.sql,
-             fmt::format("Build index {} beside the writes", Identifier(step.object))});
+            {turn.migration.relation, step.object, step.sql, building_index(step.object)});
         if (!built.is_done()) return built;
         return finish(turn, step);
     }
