@@ -265,6 +265,8 @@ cleanup() {
 copy_sources() {
     build=${ZDM_BUILD_DIR:-$work/build}
     mkdir -p "$build"
+    # Files are deleted there.
+    [ -z "$(ls -A "$build")" ] || [ -f "$build/.zdm_build" ] || die "ZDM_BUILD_DIR=$build is no folder for builds: it has other files"
     chown "$owner" "$build"
     as_owner test -w "$build" || die "$owner cannot write to $build"
     # Kept from an earlier run: what has gone from the checkout must go here too.
@@ -273,6 +275,7 @@ copy_sources() {
         --exclude='*.bc' --exclude=./results --exclude=./tmp_check --exclude=./log --exclude=./output_iso \
         --exclude='regression.*' --exclude=./test/isolation/results -cf - . |
         as_owner tar -C "$build" --no-same-owner -xf -
+    as_owner touch "$build/.zdm_build"
     find "$build/src" -type f -name '*.o' -print | while read -r object; do
         [ -f "${object%.o}.c" ] || [ -f "${object%.o}.cpp" ] || rm -f "$object" "${object%.o}.d"
     done
