@@ -39,12 +39,18 @@ void set_step_state(const Migration &migration, const Step &step, const std::str
                     const std::string &error) {
     catalog(R"(UPDATE zdm.step
                   SET state = $3, error = nullif($4, ''),
-                      attempts = attempts + ($3 IN ('running', 'waiting', 'failed'))::integer,
+                      attempts = attempts + ($3 = 'running')::integer,
                       started_at = CASE WHEN $3 = 'running' THEN coalesce(started_at, clock_timestamp())
                                         WHEN $3 IN ('pending', 'undone') THEN NULL ELSE started_at END,
                       finished_at = CASE WHEN $3 = 'done' THEN clock_timestamp() END
                 WHERE migration = $1::bigint AND ordinal = $2::integer)",
             {migration.id, step.ordinal, state, error});
+}
+
+void count_attempt(const Migration &migration, const Step &step) {
+    catalog(R"(UPDATE zdm.step SET attempts = attempts + 1
+                WHERE migration = $1::bigint AND ordinal = $2::integer)",
+            {migration.id, step.ordinal});
 }
 
 void reset_steps_from(const Migration &migration, int ordinal) {

@@ -93,9 +93,7 @@ Outcome room_for_index(Turn &turn, const Step &step, uint32_t relation,
         outcome = Outcome::wait(
             fmt::format("disk has {} free for {}, which needs about {} (zdm.min_disk_free {})",
                         in_bytes(free), work, in_bytes(needed), in_bytes(to_stay_free)),
-            // An undoing counts no attempts.
-            step.done() ? longest_pause_ms
-                        : std::min(retry_pause_ms(step.attempts), longest_pause_ms));
+            std::min(retry_pause_ms(step.attempts), longest_pause_ms));
     });
     return outcome;
 }

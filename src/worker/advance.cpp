@@ -42,6 +42,14 @@ const char *state_undone(const Step &step) {
     return step.phase >= Phase::soak ? "pending" : "undone";
 }
 
+// What could not be taken back is still there.
+void stop_step(const Migration &migration, const Move &move, const char *state,
+               const std::string &reason) {
+    const bool still_done = move.backwards && move.step->done();
+    set_step_state(migration, *move.step, still_done ? "done" : state, reason);
+    if (move.backwards) count_attempt(migration, *move.step);
+}
+
 void record_outcome(Turn &turn, const Move &move, const Outcome &outcome) {
     const Migration &migration = turn.migration;
     switch (outcome.kind) {
@@ -53,10 +61,7 @@ void record_outcome(Turn &turn, const Move &move, const Outcome &outcome) {
             if (migration.state == "waiting") report_state(migration, "running", "");
             break;
         case Outcome::Kind::waiting:
-            // While it waits for others the step counts its attempts.
-            if (!outcome.midway)
-                set_step_state(migration, *move.step,
-                               move.step->state == "done" ? "done" : "waiting", outcome.reason);
+            if (!outcome.midway) stop_step(migration, move, "waiting", outcome.reason);
             report_state(migration, "waiting", outcome.reason);
             break;
         case Outcome::Kind::replan:
@@ -82,8 +87,6 @@ bool says_for_whom(const Error &error) {
 // The step's own transaction is rolled back; why it failed is kept in a new one.
 int64_t record_failure(const Migration &seen, const Move &move, const Error &error) {
     const Step &step = *move.step;
-    // What could not be taken back is still there.
-    const bool still_done = move.backwards && step.done();
     const std::string code = error.sqlstate();
     std::string reason = public_text(seen, error);
     // What the step has said of the migration itself stands alone; the rest needs its place.
@@ -105,10 +108,10 @@ int64_t record_failure(const Migration &seen, const Move &move, const Error &err
                 if (!holder.empty()) reason = fmt::format("waits for a lock: {}", holder);
                 pause_ms = std::min(pause_ms, longest_weak_lock_pause_ms);
             }
-            set_step_state(*now, step, still_done ? "done" : "waiting", reason);
+            stop_step(*now, move, "waiting", reason);
             report_state(*now, "waiting", reason, code);
         } else {
-            set_step_state(*now, step, still_done ? "done" : "failed", reason);
+            stop_step(*now, move, "failed", reason);
             report_state(*now, "failed", reason, code);
         }
     });
