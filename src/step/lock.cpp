@@ -101,6 +101,13 @@ int64_t retry_pause_ms(int attempts) {
     return static_cast<int64_t>(static_cast<double>(pause) * (0.75 + zdm_random() / 2));
 }
 
+int lock_patience_ms(const Turn &turn, const Step &step) {
+    constexpr double shares[] = {0.1, 0.2, 0.5};
+    const auto attempt = static_cast<size_t>(step.attempts);
+    const double share = attempt < std::size(shares) ? shares[attempt] : 1;
+    return std::max(static_cast<int>(share * turn.settings.lock_timeout_ms), 1);
+}
+
 std::string table_holder(uint32_t relation, int mode) {
     std::vector<uint32_t> relations = query(
                                           R"(WITH RECURSIVE part (oid) AS (
@@ -133,9 +140,9 @@ std::vector<uint32_t> relations_of(const Turn &turn, const Step &step, const Loc
     return relations;
 }
 
-void lock_referenced(const Turn &turn, const LockRequest &request) {
+void lock_referenced(const LockRequest &request, int patience) {
     if (request.referenced == 0) return;
-    check(zdm_lock_relations(1, &request.referenced, ZDM_ROW_SHARE, turn.settings.lock_timeout_ms));
+    check(zdm_lock_relations(1, &request.referenced, ZDM_ROW_SHARE, patience));
 }
 
 // While others stand behind what takes long.
@@ -168,16 +175,16 @@ Outcome lock_and_do(Turn &turn, const Step &step, const LockRequest &request,
             // standby. What others write on top of it comes later in the WAL: none of that can
             // outlive a crash that takes this back. The times' commit below is an ordinary one.
             check(zdm_setting_override("synchronous_commit", "off", true));
+            const int patience = lock_patience_ms(turn, step);
             asked_ms = zdm_now_ms();
             check(zdm_lock_relations(static_cast<int>(relations.size()), relations.data(), mode,
-                                     turn.settings.lock_timeout_ms));
+                                     patience));
             locked_ms = zdm_now_ms();
             {
                 OwnerScope as_owner(migration.owner);
                 // Nor does it queue for anything else that it finds out it needs.
-                query(fmt::format("SET LOCAL lock_timeout = {}",
-                                  std::max(turn.settings.lock_timeout_ms, 1)));
-                lock_referenced(turn, request);
+                query(fmt::format("SET LOCAL lock_timeout = {}", patience));
+                lock_referenced(request, patience);
                 outcome = request.takes_long ? giving_way_to_others(turn, request, relations, body)
                                              : body();
             }

@@ -2,9 +2,10 @@
 //
 // A waiting ACCESS EXCLUSIVE stops every later reader, so: look first (a transaction that has held
 // the table for seconds will not let go in milliseconds: wait without queueing), queue for at most
-// zdm.lock_timeout, step aside and come back after a growing, jittered pause. Several tables (those
-// of a closure of keys, partitioned ones with their partitions) in OID order, all or nothing. What
-// the lock costs others, the longest wait and the longest hold, is kept in zdm.step.
+// zdm.lock_timeout, a tenth of it at first, step aside and come back after a growing, jittered
+// pause. Several tables (those of a closure of keys, partitioned ones with their partitions) in OID
+// order, all or nothing. What the lock costs others, the longest wait and the longest hold, is kept
+// in zdm.step.
 #pragma once
 
 #include <functional>
@@ -38,6 +39,10 @@ std::string table_holder(uint32_t relation, int mode);
 
 // With its partitions, by OID.
 std::vector<uint32_t> with_partitions(const std::vector<uint32_t> &tables);
+
+// How long an attempt queues. Most transactions are over within a few milliseconds; one that is not
+// (its commit waits for a slow disk, say) would keep all who stand behind us waiting as long as us.
+int lock_patience_ms(const Turn &turn, const Step &step);
 
 // Pause before the next attempt: short at first, at most a minute, +-25 %.
 int64_t retry_pause_ms(int attempts);

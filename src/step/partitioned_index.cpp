@@ -280,7 +280,7 @@ class AttachIndex final : public StepKind {
                                   *quoted_relation(step.related), Identifier(child->name),
                                   key->keyword, Identifier(child->name), key->timing));
             check(zdm_lock_relations(1, &parent, ZDM_SHARE_UPDATE_EXCLUSIVE,
-                                     turn.settings.lock_timeout_ms));
+                                     lock_patience_ms(turn, step)));
             attach(parent, *child);
             if (child->name == shadow_name(turn.migration, step.related)) give_servers_name(*child);
             return Outcome::finished();

@@ -100,6 +100,29 @@ value(q{CALL zdm.wait('held', 'soak', 60)});
 is(value(q{SELECT zdm.verify('held')}), '0', 'it goes on to its end: no row differs');
 is(value('SELECT sum(v) - sum(id % 7) FROM t'), $written, 'no write is lost');
 
+# --- We want it for ourselves, and somebody reads it: others stand behind us for a tenth of zdm.lock_timeout at first.
+value(q{CREATE TABLE s (v integer); INSERT INTO s SELECT generate_series(1, 1000)});
+value(q{SET zdm.lock_timeout = '4s'; SELECT zdm.change_type('s', 'v', 'bigint', name => 'queued')});
+value(q{CALL zdm.wait('queued', 'ready', 60)});
+$session = hold('BEGIN; SELECT count(*) FROM s');
+value(q{SELECT zdm.cutover('queued')});
+my $tried = q{FROM zdm.event, regexp_match(detail ->> 'message', 'AccessShareLock on public.s.*tried for (\d+) ms, (\d+) attempts') AS m
+    WHERE name = 'queued' AND m IS NOT NULL};
+until_true("SELECT count(*) > 0 $tried", 'the first attempt');
+is(value("SELECT m[1]::integer BETWEEN 400 AND 1000, m[2] $tried ORDER BY id LIMIT 1"), 't|1', 'the first attempt was a short one');
+let_go($session);
+value(q{CALL zdm.wait('queued', 'soak', 60)});
+
+# An undoing has attempts, too, each of them one.
+my $attempts = q{(SELECT attempts FROM zdm.step JOIN zdm.migration m ON m.id = migration WHERE m.name = 'queued' AND step.kind = 'swap')};
+my $before = value("SELECT $attempts");
+$session = hold('BEGIN; SELECT count(*) FROM s');
+value(q{SELECT zdm.revert('queued')});
+until_true("SELECT $attempts > $before + 1", 'the attempts to undo');
+let_go($session);
+value(q{CALL zdm.wait('queued', 'ready', 60)});
+pass('an undoing counts its attempts');
+
 # --- Of a partitioned table somebody has one partition.
 value(q{
     CREATE TABLE p (id integer, v integer) PARTITION BY RANGE (id);
